@@ -1,0 +1,328 @@
+/**
+ * What the inside needs from Postgres: short transactions whose steps are the steps of the protocol, one method each.
+ *
+ * The order of the steps is the caller's and is what keeps the promises: lock rows, lock states, and only then read, in a statement of its
+ * own. All ids called `contactId` are `crm.contacts.id`; all called `crmId` are the CRM's. Times are the database's clock.
+ */
+import type {
+  ContactFields,
+  CustomFieldDef,
+  FieldName,
+  KnownLinks,
+  LinkSets,
+  RemoteContact,
+  SeenName,
+} from '../domain/contact.ts';
+import type { ChangeOp, ChangeState } from '../domain/change.ts';
+import type { ErrorCode } from '../domain/errors.ts';
+import type { FieldConflict, Policy } from '../domain/merge.ts';
+import type { Capabilities } from './crm.ts';
+
+/** Just enough of a contact to tell, without a lock, that a record brings nothing new. */
+export interface Peek {
+  readonly contactId: number;
+  readonly crmId: number;
+  /** Hash of base's canonical fields; null where there is no base. */
+  readonly baseHash: string | null;
+  readonly extraHash: string | null;
+  /** Base's links. */
+  readonly links: KnownLinks;
+  /** The row's crm_updated_at; null without a row. */
+  readonly crmUpdatedAt: Date | null;
+  readonly hasRow: boolean;
+  /** When a push of this contact was last settled. */
+  readonly settledAt: Date | null;
+  /** A call is in flight, or its outcome is unknown. */
+  readonly busy: boolean;
+  /** When the deletion of the row was settled on both sides; null for a living row and for a deletion that still has to be pushed. */
+  readonly deletedAt: Date | null;
+  /** Marked for removal or hidden: see Situation. */
+  readonly goneAt: Date | null;
+  readonly hiddenAt: Date | null;
+}
+
+export interface Base {
+  readonly fields: ContactFields;
+  readonly links: KnownLinks;
+}
+
+/** All that is known of one contact, read after its locks were taken. */
+export interface Situation {
+  readonly contactId: number;
+  readonly crmId: number | null;
+  /** The row as it stands, or null where it was deleted (a tombstone). */
+  readonly row: { readonly fields: ContactFields; readonly links: LinkSets } | null;
+  readonly base: Base | null;
+  readonly extraHash: string | null;
+  readonly crmUpdatedAt: Date | null;
+  readonly settledAt: Date | null;
+  readonly attempt: Attempt | null;
+  /** The durable intent of a POST that is not settled. */
+  readonly intent: CreateIntent | null;
+  /** Log rows that are not settled (pending, sending, retry, unknown, parked, held), summed up. */
+  readonly open: OpenEdits;
+  /** Fields with an open conflict under the policy `manual`: out of merge, diff and audit. */
+  readonly heldFields: ReadonlySet<FieldName>;
+  /** The CRM said 404 and removal is held, or was rejected: nothing is pushed. */
+  readonly goneAt: Date | null;
+  /** The CRM said 403: no longer visible, kept and marked. */
+  readonly hiddenAt: Date | null;
+  /** As in Peek: a tombstone whose deletion is settled. */
+  readonly deletedAt: Date | null;
+}
+
+/** One claim of a contact for pushing. Its number is on the log rows it took. */
+export interface Attempt {
+  readonly number: number;
+  readonly state: 'sending' | 'unknown';
+}
+
+export interface CreateIntent {
+  readonly at: Date;
+  /** What was sent: canonical fields and links. */
+  readonly fields: ContactFields;
+  readonly links: LinkSets;
+}
+
+export interface OpenEdits {
+  readonly ops: ReadonlySet<ChangeOp>;
+  /** Newest edit of each field. */
+  readonly editedAt: ReadonlyMap<FieldName, Date>;
+  /** When the row's deletion was logged; null if it is not among the open edits. */
+  readonly deletedAt: Date | null;
+  /** The net of the logged link edits, last one an id wins. */
+  readonly attached: LinkSets;
+  readonly detached: LinkSets;
+  /** Highest number of attempts among them. */
+  readonly attempts: number;
+  readonly states: ReadonlySet<ChangeState>;
+  /** Among them is a destructive change that a person approved. */
+  readonly approved: boolean;
+}
+
+/** A contact of the CRM that gets a row. */
+export interface NewContact {
+  readonly record: RemoteContact;
+  /** Canonical, with explicit nulls for the custom fields that the CRM sent as null. */
+  readonly fields: ContactFields;
+  readonly base: Base;
+  readonly baseHash: string;
+  readonly extraHash: string;
+  /** The tombstone's id, where the contact comes back. */
+  readonly contactId?: number;
+}
+
+/** A change of a contact that has a row. A part that is null stays as it is; nothing is written where all are null. */
+export interface ContactWrite {
+  readonly contactId: number;
+  /** The whole row as it should be. */
+  readonly fields: ContactFields | null;
+  readonly addLinks: LinkSets;
+  readonly removeLinks: LinkSets;
+  readonly base: { readonly fields: ContactFields; readonly hash: string; readonly links: KnownLinks } | null;
+  readonly extra: { readonly value: RemoteContact['extra']; readonly hash: string } | null;
+  readonly crmTimes: { readonly createdAt: Date | null; readonly updatedAt: Date | null } | null;
+}
+
+export interface ConflictRecord extends FieldConflict {
+  readonly contactId: number;
+}
+
+/** How an attempt ended for some of its log rows. */
+export interface Outcome {
+  readonly ops: readonly ChangeOp[];
+  readonly state: ChangeState;
+  readonly code: ErrorCode | null;
+  /** The CRM's own message, for people; it stays in sync.change_log. */
+  readonly error: string | null;
+  /** From now, by the database's clock. */
+  readonly delayMs: number;
+}
+export interface Settlement {
+  readonly contactId: number;
+  readonly attempt: number;
+  readonly outcomes: readonly Outcome[];
+  /** `release` ends the attempt; `unknown` keeps the contact busy until it was read again. */
+  readonly then: 'release' | 'unknown';
+}
+
+/** Why a contact has to be read by its id. */
+export type MarkReason =
+  /** Its record was older than what we did, its row was locked, or its id may be that of an open create. */
+  | 'deferred'
+  /** Its companies and deals are not known or may have changed. */
+  | 'links'
+  /** Its activities are not known. */
+  | 'activities'
+  /** A person approved its removal. */
+  | 'approved';
+export interface Mark {
+  readonly crmId: number;
+  readonly reason: MarkReason;
+}
+
+export type RunKind = 'changes' | 'sweep' | 'resync' | 'links' | 'sync';
+export type RunState = 'requested' | 'running' | 'done' | 'partial' | 'failed';
+export interface Run {
+  readonly id: number;
+  readonly kind: RunKind;
+  readonly state: RunState;
+  readonly withLinks: boolean;
+  readonly startedAt: Date | null;
+  readonly cursor: RunCursor | null;
+}
+/** Where a run stands, saved in the transaction that stored what it covers. */
+export interface RunCursor {
+  readonly page: number;
+  readonly pass: number;
+  /** Largest id and total when the walk began. */
+  readonly maxId: number;
+  readonly total: number;
+  /** How many ids were logged as seen: the unlogged table is checked against it. */
+  readonly seen: number;
+  /** When the walk began, ISO, on the CRM's clock: where the changes pull goes on from. */
+  readonly startedAt: string | null;
+}
+export interface RunProgress {
+  readonly cursor?: RunCursor;
+  readonly pages?: number;
+  readonly rowsSeen?: number;
+  readonly rowsWritten?: number;
+  readonly calls?: number;
+}
+
+export interface AccountState {
+  /** On the CRM's clock: everything older was seen. */
+  readonly changesWatermark: Date | null;
+  readonly trashWatermark: Date | null;
+  readonly firstSweepAt: Date | null;
+  readonly lastCompleteSweepAt: Date | null;
+  readonly paused: boolean;
+}
+
+export type BrakeDirection = 'push' | 'pull';
+export interface BrakeLoad {
+  /** Destructive changes of the last hour in this direction, settled. */
+  readonly lastHour: number;
+  /** Direction push: deletes that are due or being sent and that nobody approved. Direction pull: 0. */
+  readonly waiting: number;
+  /** Contacts whose deletion is not settled: the mirror before the damage. */
+  readonly mirrorRows: number;
+}
+
+/** A change that Postgres itself refused: a constraint, foreign key or trigger of the user's. */
+export interface Refusal {
+  readonly sqlState: string;
+  readonly message: string;
+}
+
+/** The steps of a transaction, READ COMMITTED. Outside of it nothing of them is visible. */
+export interface MirrorTx {
+  /** Without a lock: who is known, and would a record bring anything new? */
+  peek(crmIds: readonly number[]): Promise<ReadonlyMap<number, Peek>>;
+  /** Locks rows for no key update, in id order. `skip` leaves out what is not free at once; `wait` waits as long as lock_timeout. */
+  lockContacts(contactIds: readonly number[], mode: 'skip' | 'wait'): Promise<ReadonlySet<number>>;
+  /** Locks states, always after rows. */
+  lockStates(contactIds: readonly number[], mode: 'skip' | 'wait'): Promise<ReadonlySet<number>>;
+  /** A new statement, after the locks: what is true now. A contact without state row is not in the answer. */
+  read(contactIds: readonly number[]): Promise<ReadonlyMap<number, Situation>>;
+  /** The one lock that page inserts and create settles share. */
+  lockPairing(): Promise<void>;
+  /** Intent time of the oldest create that is sending or unknown. */
+  oldestOpenCreate(): Promise<Date | null>;
+
+  /**
+   * First run on two filled sides: rows without crm_id and without an intent that match a record one to one (one row for the record, one
+   * record for the row), by e-mail, else by phone and name. Answers contactId by crmId, rows locked.
+   */
+  matchUnpaired(records: readonly RemoteContact[]): Promise<ReadonlyMap<number, number>>;
+  /** New rows with their states, links and names; answers contactId by crmId. */
+  insert(contacts: readonly NewContact[]): Promise<ReadonlyMap<number, number>>;
+  save(writes: readonly ContactWrite[]): Promise<void>;
+  /** Moves crm_updated_at alone. */
+  touch(rows: readonly { readonly contactId: number; readonly crmUpdatedAt: Date }[]): Promise<void>;
+  /** Deletes rows whose CRM contacts are proven gone; their states stay as tombstones. */
+  remove(contactIds: readonly number[]): Promise<void>;
+  /** Gone (404, held), hidden (403) or visible again. */
+  markVisibility(contactIds: readonly number[], visibility: 'visible' | 'hidden' | 'gone'): Promise<void>;
+  /** The CRM's contact is gone but the row lives: its next push creates it anew, under the same contactId. */
+  unpair(contactId: number): Promise<void>;
+  recordConflicts(conflicts: readonly ConflictRecord[]): Promise<void>;
+  /** Adds log rows of our own making: something local has to be pushed that nobody edited just now. */
+  queue(contactIds: readonly number[], op: ChangeOp): Promise<void>;
+  /** Marking anew what is marked already moves its time to now, so that an older answer does not remove it. */
+  mark(marks: readonly Mark[]): Promise<void>;
+  /** Removes marks that are not newer than the request that answered them. */
+  unmark(crmIds: readonly number[], reasons: readonly MarkReason[], requestedAt: Date): Promise<void>;
+  /** Parks a record that could not be read or stored; `clearRefused` when it could. */
+  refuse(crmId: number, code: ErrorCode, message: string): Promise<void>;
+  clearRefused(crmIds: readonly number[]): Promise<void>;
+  saveNames(names: readonly SeenName[]): Promise<void>;
+  saveCustomFields(defs: readonly CustomFieldDef[]): Promise<void>;
+  /** Runs the steps behind a savepoint; a refusal by Postgres rolls them back and is returned. */
+  savepoint(steps: () => Promise<void>): Promise<Refusal | null>;
+
+  /** Locks the states of contacts with due edits, oldest first, skipping what another worker holds; a new row's state is made first. */
+  lockDue(limit: number, kinds: { readonly creates: boolean }): Promise<readonly number[]>;
+  /** Takes their open log rows (held ones aside) to `sending` under one new number. */
+  claim(contactIds: readonly number[]): Promise<number>;
+  saveIntent(contactId: number, intent: { readonly fields: ContactFields; readonly links: LinkSets }): Promise<void>;
+  clearIntent(contactId: number): Promise<void>;
+  /** Gives the contact its CRM id. A row that a page made for the same id meanwhile is folded into this one. */
+  pair(contactId: number, crmId: number): Promise<void>;
+  /** Touches only log rows that carry this attempt's number. */
+  settle(settlement: Settlement): Promise<void>;
+  hold(direction: BrakeDirection, reason: string, contactIds: readonly number[]): Promise<number>;
+  brakeLoad(direction: BrakeDirection): Promise<BrakeLoad>;
+
+  saveRun(runId: number, progress: RunProgress): Promise<void>;
+  /** Answers how many of them were new: the sum is what a resume checks the unlogged table against. */
+  saveSeen(crmIds: readonly number[]): Promise<number>;
+  saveWatermark(name: 'changes' | 'trash', at: Date): Promise<void>;
+}
+
+export interface Mirror {
+  /** The database's clock. */
+  now(): Promise<Date>;
+  /** Checks the leader's epoch, runs the steps, commits; retries on a deadlock or lock time-out, so the steps may run again. */
+  transaction<T>(steps: (tx: MirrorTx) => Promise<T>): Promise<T>;
+
+  account(): Promise<AccountState>;
+  contactCount(): Promise<number>;
+  /** What the last probe found, and when; null before the first. */
+  capabilities(): Promise<{ readonly found: Capabilities; readonly checkedAt: Date } | null>;
+  /** Also moves the time of the check: a tuple a day. */
+  saveCapabilities(capabilities: Capabilities): Promise<void>;
+  customFields(): Promise<ReadonlyMap<string, CustomFieldDef>>;
+  fieldPolicies(): Promise<ReadonlyMap<string, Policy>>;
+
+  /** Marks made before a moment, oldest first: one made anew since then waits for the next round. */
+  marks(reasons: readonly MarkReason[], limit: number, before: Date): Promise<readonly Mark[]>;
+  /** Adds a mark of each reason for every paired contact: a back-fill from the start. */
+  markAll(reasons: readonly MarkReason[]): Promise<number>;
+  countMarks(reasons: readonly MarkReason[]): Promise<number>;
+  /** Milliseconds until the next log row is due; 0 when one is; null when none will be by itself. */
+  nextDueMs(kinds: { readonly creates: boolean }): Promise<number | null>;
+  /**
+   * Attempts of an earlier epoch become unknown. A create's is asked about only `createGraceMs` after its claim: the old leader's POST may
+   * still be under way. Answers how many contacts.
+   */
+  recoverAttempts(createGraceMs: number): Promise<number>;
+
+  startRun(kind: RunKind, withLinks: boolean): Promise<Run>;
+  /** The sweep or resync that a crash interrupted, if its seen ids are still all there. */
+  resumableRun(kind: RunKind): Promise<Run | null>;
+  /** Ends a run; a complete sweep or resync also moves the account's first_sweep_at and last_complete_sweep_at. */
+  finishRun(runId: number, end: { readonly state: RunState; readonly complete: boolean; readonly error: string | null }): Promise<void>;
+  /** Takes the oldest requested run to `running`. */
+  takeRequest(): Promise<Run | null>;
+
+  clearSeen(): Promise<void>;
+  /** How many distinct ids up to maxId were seen. */
+  countSeen(maxId: number): Promise<number>;
+  /** CRM ids above afterId whose rows exist, not yet marked gone or hidden, and were not seen, ascending. */
+  unseen(afterId: number, limit: number): Promise<readonly number[]>;
+  /** Some id seen in this run whose row exists: what a control GET asks for. */
+  oneSeen(): Promise<number | null>;
+}
+

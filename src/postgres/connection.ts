@@ -1,0 +1,136 @@
+/**
+ * How every connection to Postgres is made: TLS, the session's limits, and how values come back.
+ *
+ * The limits make a dead host's locks end in seconds: its transactions are ended by the server, its sockets by keep-alives. They travel as
+ * the start-up parameter `options`; a pooler in between has to let it pass (PgBouncer: `ignore_startup_parameters = options`).
+ */
+import pg from 'pg';
+
+/** A connection string that cannot be used. The message never holds the string: it carries a password. */
+export class ConnectionStringError extends Error {
+  override readonly name = 'ConnectionStringError';
+}
+
+export interface SessionLimits {
+  /** What one statement may take on the server; 0 = no limit. */
+  readonly statementTimeoutMs: number;
+  /** What waiting for one lock may take; 0 = no limit. */
+  readonly lockTimeoutMs: number;
+}
+
+export interface ConnectionOptions extends SessionLimits {
+  readonly connectionString: string;
+  /** Shown in pg_stat_activity; at most 63 bytes. */
+  readonly applicationName: string;
+  /** How long the client waits for any one answer before it calls the connection dead; 0 = for ever. */
+  readonly answerTimeoutMs: number;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const KEEPALIVE_IDLE_MS = 5_000;
+const SERVER_SETTINGS: { readonly [name: string]: string } = {
+  TimeZone: 'UTC',
+  idle_in_transaction_session_timeout: '10s',
+  tcp_keepalives_idle: '5s',
+  tcp_keepalives_interval: '2s',
+  tcp_keepalives_count: '3',
+  tcp_user_timeout: '10s',
+};
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
+const isLocal = (host: string): boolean => host.startsWith('/') || LOOPBACK.test(host);
+
+const OWN_TLS_PARAMETERS = ['ssl', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'] as const;
+
+/** The part before `?` as it was written (a socket path may stand in for the host there), and the parameters. */
+const splitUrl = (connectionString: string): { readonly address: string; readonly parameters: URLSearchParams } => {
+  const at = connectionString.indexOf('?');
+  return at === -1
+    ? { address: connectionString, parameters: new URLSearchParams() }
+    : { address: connectionString.slice(0, at), parameters: new URLSearchParams(connectionString.slice(at + 1)) };
+};
+
+const joinUrl = (address: string, parameters: URLSearchParams): string => (parameters.size === 0 ? address : `${address}?${parameters}`);
+
+const hostOf = (connectionString: string): string => {
+  try {
+    // The client itself knows best what it would connect to: socket paths, host parameters, defaults. Nothing is opened here.
+    return new pg.Client({ connectionString }).host;
+  } catch {
+    throw new ConnectionStringError('The connection string is not a valid one. Expected: postgres://user:password@host:5432/database');
+  }
+};
+
+/**
+ * TLS as sslmode says, in libpq's meaning; without one none to loopback and unix sockets, and verify-full elsewhere. `prefer` and `allow`
+ * permit both, so they get what is right for the host: nothing locally, encryption elsewhere.
+ */
+const withTls = (connectionString: string): { readonly connectionString: string; readonly ssl?: boolean } => {
+  const { address, parameters } = splitUrl(connectionString);
+  const mode = parameters.get('sslmode');
+  parameters.delete('sslmode');
+  parameters.delete('uselibpqcompat');
+  const bare = joinUrl(address, parameters);
+  const local = isLocal(hostOf(bare));
+  if (mode === null) {
+    return OWN_TLS_PARAMETERS.some((name) => parameters.has(name)) ? { connectionString: bare } : { connectionString: bare, ssl: !local };
+  }
+  if (mode === 'disable') return { connectionString: bare, ssl: false };
+  if ((mode === 'prefer' || mode === 'allow') && local) return { connectionString: bare, ssl: false };
+  const strict = { prefer: 'require', allow: 'require', require: 'require', 'verify-ca': 'verify-ca', 'verify-full': 'verify-full' }[mode];
+  if (strict === undefined) {
+    throw new ConnectionStringError(`sslmode=${mode} is not known. Allowed: disable, allow, prefer, require, verify-ca, verify-full`);
+  }
+  if (strict === 'verify-ca' && !parameters.has('sslrootcert')) {
+    throw new ConnectionStringError('sslmode=verify-ca needs sslrootcert: the file of the authority to trust');
+  }
+  parameters.set('sslmode', strict);
+  parameters.set('uselibpqcompat', 'true');
+  return { connectionString: joinUrl(address, parameters) };
+};
+
+const INT8 = 20;
+const INT8_ARRAY = 1016;
+const TEXT_ARRAY = 1009;
+
+const toSafeInteger = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`An integer of the database does not fit a JavaScript number: ${text}`);
+  return value;
+};
+const getTypeParser = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary') => (text: string) => unknown;
+const parseTextArray = getTypeParser(TEXT_ARRAY) as (text: string) => readonly (string | null)[];
+
+/** bigint as number, bigint[] as number[], both checked to be exact; the rest as pg does it: timestamptz is a Date, jsonb is parsed. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8) return toSafeInteger;
+    if (oid === INT8_ARRAY) return (text: string) => parseTextArray(text).map((item) => (item === null ? null : toSafeInteger(item)));
+    return getTypeParser(oid, format);
+  }) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+const startupOptions = (limits: SessionLimits): string => {
+  const settings = { ...SERVER_SETTINGS, statement_timeout: `${limits.statementTimeoutMs}ms`, lock_timeout: `${limits.lockTimeoutMs}ms` };
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
+};
+
+/** What pg's Client and Pool take. @throws ConnectionStringError */
+export const toClientConfig = (options: ConnectionOptions): pg.ClientConfig => {
+  const { address, parameters } = splitUrl(options.connectionString);
+  const own = parameters.get('options');
+  parameters.delete('options');
+  return {
+    ...withTls(joinUrl(address, parameters)),
+    // What the string itself asks for is said last, and so wins.
+    options: own === null ? startupOptions(options) : `${startupOptions(options)} ${own}`,
+    application_name: options.applicationName.slice(0, 63),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_IDLE_MS,
+    ...(options.answerTimeoutMs === 0 ? {} : { query_timeout: options.answerTimeoutMs }),
+    types,
+  };
+};

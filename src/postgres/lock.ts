@@ -1,0 +1,187 @@
+/**
+ * The leader's lease: of any number of daemons on one database, one leads.
+ *
+ * A row, not a session lock: a frozen process or a dead host keeps its session's locks. The lease is renewed each second and valid for three,
+ * by the database's clock; taking it raises the epoch, which every transaction of the mirror checks, and ends the sessions of the holder
+ * before. The holder itself trusts its lease only for a shorter time, counted by its own monotonic clock from *before* the renewal was sent:
+ * when it is asked right before a call, it is never surer than the database.
+ */
+import type { Clock, Log } from '../ports/ambient.ts';
+import { createBackground, type Background } from './background.ts';
+import { sqlStateOf } from './mirror-transaction.ts';
+import { openSession, type Session } from './session.ts';
+
+/** What the renewals carry into sync.leader, for sync.status. Null leaves the column as it is. */
+export interface LeaseReport {
+  readonly lastPullAt: Date | null;
+  readonly budgetLimit: number | null;
+  readonly budgetUsed: number | null;
+}
+
+export type LeaseStatus =
+  | { readonly state: 'stopped' | 'connecting' }
+  /** Somebody else leads, or did until just now. */
+  | { readonly state: 'standby'; readonly leader: string | null }
+  | { readonly state: 'leading'; readonly epoch: number };
+
+export interface LeaseOptions {
+  /** A direct connection. */
+  readonly connectionString: string;
+  /** Names this daemon, in sync.status too. Sessions named `relate-mirror <holder>` are ended when the lease is taken from it. */
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Asked at each renewal. */
+  readonly report?: () => LeaseReport;
+  /** Called at each change of the status; must not throw. */
+  readonly onChange?: (status: LeaseStatus) => void;
+}
+
+export interface Lease extends Background {
+  /** The epoch of our term; null while we do not lead. */
+  epoch(): number | null;
+  /** Whether we lead for certain, right now. */
+  holds(): boolean;
+  status(): LeaseStatus;
+  /** Adds a handler; the answer removes it. */
+  onChange(handler: (status: LeaseStatus) => void): () => void;
+}
+
+const LEASE_MS = 3_000;
+const MARGIN_MS = 500;
+const RENEW_MS = 1_000;
+const WATCH_MS = 100;
+const LOCK_TIMEOUT_MS = 500;
+const STATEMENT_TIMEOUT_MS = 1_000;
+/** A renewal that goes unanswered leaves time for another, on a new connection, before the lease is over. */
+const ANSWER_TIMEOUT_MS = 1_200;
+
+const LOOK = `select holder, expires_at is null or expires_at <= clock_timestamp() as free from sync.leader`;
+/** A session that began after the holder's last renewal is not the holder's, though it may have got the same number or name. */
+const END_OLD_SESSIONS = `
+select pg_terminate_backend(a.pid)
+from pg_stat_activity a join sync.leader l on a.pid = l.backend_pid or a.application_name = left('relate-mirror ' || l.holder, 63)
+where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_start <= l.renewed_at and l.expires_at <= clock_timestamp()`;
+const TAKE = `
+update sync.leader set holder = $1, epoch = epoch + 1, backend_pid = pg_backend_pid(), renewed_at = clock_timestamp(),
+  expires_at = clock_timestamp() + $2 * interval '1 millisecond'
+where expires_at is null or expires_at <= clock_timestamp()
+returning epoch`;
+const RENEW = `
+update sync.leader set backend_pid = pg_backend_pid(), renewed_at = clock_timestamp(),
+  expires_at = clock_timestamp() + $2 * interval '1 millisecond',
+  last_pull_at = coalesce($3, last_pull_at), budget_limit = coalesce($4, budget_limit), budget_used = coalesce($5, budget_used)
+where epoch = $1
+returning epoch`;
+const RELEASE = `update sync.leader set holder = null, backend_pid = null, expires_at = clock_timestamp() where epoch = $1`;
+
+const NO_REPORT: LeaseReport = { lastPullAt: null, budgetLimit: null, budgetUsed: null };
+
+/** One time of leading. */
+interface Term {
+  readonly epoch: number;
+  /** On our monotonic clock. */
+  validUntilMs: number;
+}
+
+export const createLease = (options: LeaseOptions): Lease => {
+  const { clock, log, holder } = options;
+  const handlers = new Set(options.onChange === undefined ? [] : [options.onChange]);
+  let term: Term | null = null;
+  let status: LeaseStatus = { state: 'stopped' };
+  const isValid = (held: Term | null): held is Term => held !== null && clock.monotonicMs() < held.validUntilMs;
+
+  const become = (next: LeaseStatus): void => {
+    if (JSON.stringify(next) === JSON.stringify(status)) return;
+    status = next;
+    handlers.forEach((handler) => handler(next));
+  };
+  const lose = (next: LeaseStatus): void => {
+    if (term !== null) log.warn({ epoch: term.epoch }, 'no longer the leader');
+    term = null;
+    become(next);
+  };
+
+  const take = async (session: Session): Promise<void> => {
+    const [row] = await session.query<{ holder: string | null; free: boolean }>(LOOK);
+    if (row?.free !== true) return become({ state: 'standby', leader: row?.holder ?? null });
+    try {
+      await session.query(END_OLD_SESSIONS);
+    } catch (error) {
+      log.info({ code: sqlStateOf(error) }, 'the sessions of the leader before could not be ended');
+    }
+    const sentMs = clock.monotonicMs();
+    const [taken] = await session.query<{ epoch: number }>(TAKE, [holder, LEASE_MS]);
+    if (taken === undefined) return become({ state: 'standby', leader: null });
+    term = { epoch: taken.epoch, validUntilMs: sentMs + LEASE_MS - MARGIN_MS };
+    log.info({ epoch: taken.epoch }, 'leading');
+    become({ state: 'leading', epoch: taken.epoch });
+  };
+
+  const renew = async (session: Session, held: Term): Promise<void> => {
+    const { lastPullAt, budgetLimit, budgetUsed } = options.report?.() ?? NO_REPORT;
+    const sentMs = clock.monotonicMs();
+    const rows = await session.query(RENEW, [held.epoch, LEASE_MS, lastPullAt, budgetLimit, budgetUsed]);
+    if (rows.length === 0) lose({ state: 'standby', leader: null });
+    else held.validUntilMs = sentMs + LEASE_MS - MARGIN_MS;
+  };
+
+  const keep = async (session: Session, signal: AbortSignal): Promise<void> => {
+    const gone = new AbortController();
+    void session.ended.then(() => gone.abort());
+    while (!signal.aborted) {
+      await (term === null ? take(session) : renew(session, term));
+      await clock.sleep(RENEW_MS, AbortSignal.any([signal, gone.signal]));
+    }
+    if (term !== null) {
+      const { epoch } = term;
+      // From here on nothing is sent any more; only then may somebody else begin.
+      term = null;
+      await session.query(RELEASE, [epoch]);
+    }
+  };
+
+  const stayConnected = async (signal: AbortSignal): Promise<void> => {
+    const connection = {
+      connectionString: options.connectionString,
+      applicationName: `relate-mirror ${holder}`,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      lockTimeoutMs: LOCK_TIMEOUT_MS,
+      answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    };
+    while (!signal.aborted) {
+      let session: Session | null = null;
+      try {
+        if (term === null) become({ state: 'connecting' });
+        session = await openSession(connection, signal);
+        await keep(session, signal);
+      } catch (error) {
+        if (!signal.aborted) log.warn({ code: sqlStateOf(error) }, 'the lease could not be seen to; reconnecting');
+      } finally {
+        await session?.close();
+      }
+      if (!signal.aborted) await clock.sleep(WATCH_MS, signal);
+    }
+    term = null;
+    become({ state: 'stopped' });
+  };
+
+  /** Says that the lease is over even while a renewal or a connection hangs. */
+  const watch = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await clock.sleep(WATCH_MS, signal);
+      if (!signal.aborted && term !== null && !isValid(term)) lose({ state: 'connecting' });
+    }
+  };
+
+  return {
+    ...createBackground(async (signal) => void (await Promise.all([stayConnected(signal), watch(signal)]))),
+    epoch: () => term?.epoch ?? null,
+    holds: () => isValid(term),
+    status: () => status,
+    onChange: (handler) => {
+      handlers.add(handler);
+      return () => void handlers.delete(handler);
+    },
+  };
+};

@@ -1,0 +1,160 @@
+/**
+ * Brings the database up to this program's schema, and refuses to start on any other.
+ *
+ * drizzle's migrate() takes no lock, silently skips a migration that is older than the newest applied one, and never notices one that was
+ * edited after it was applied. So it runs under an advisory lock on one connection, and its journal is compared with the files, by time and
+ * hash, before and after.
+ */
+import { fileURLToPath } from 'node:url';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import pg from 'pg';
+import type { Log } from '../ports/ambient.ts';
+import { openSession, type Session } from './session.ts';
+
+export type MigrationErrorCode =
+  /** The server is older than PostgreSQL 15, or the database is not in UTF-8. */
+  | 'unsupported_server'
+  /** Another process has held the migration lock for too long. */
+  | 'busy'
+  /** The database was migrated by a newer version of this program. */
+  | 'database_newer'
+  /** A migration was changed after it had been applied. */
+  | 'edited'
+  /** The journal knows a migration that this program does not, or lacks one that is older than one it has. */
+  | 'mismatch'
+  /** Postgres refused a migration; nothing of it was applied. */
+  | 'failed';
+
+/** Why the database is not at this program's schema. The message is for the operator. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError';
+  readonly code: MigrationErrorCode;
+  constructor(code: MigrationErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** One migration, as a file tells it and as the journal remembers it. */
+export interface MigrationMark {
+  /** Its time in the journal of the files, in milliseconds: what identifies it. */
+  readonly createdAt: number;
+  readonly hash: string;
+}
+
+export interface MigrateOptions {
+  /** A direct connection: the lock belongs to a session, which a transaction pooler would share out. */
+  readonly connectionString: string;
+  readonly log?: Log;
+  /** For tests; the files that come with the program otherwise. */
+  readonly migrationsFolder?: string;
+}
+
+// The same number of levels below the package in src and in dist.
+const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url));
+/** No migration creates this schema, so none can drop or need it. */
+const JOURNAL_SCHEMA = 'relate_mirror';
+const JOURNAL = `${JOURNAL_SCHEMA}.__drizzle_migrations`;
+const LOCK = 'select pg_advisory_lock(7210, 3)';
+const LOCK_TIMEOUT_MS = 60_000;
+const SERVER_VERSION_MIN = 150_000;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Applies what is missing, in one transaction. Any number of processes may call it at once: they take turns.
+ * @returns how many migrations were applied just now, and how many there are
+ * @throws MigrationError, or what the network or the server said of the connection
+ */
+export const migrateDatabase = async (options: MigrateOptions): Promise<{ readonly applied: number; readonly total: number }> => {
+  const session = await openSession({
+    connectionString: options.connectionString,
+    applicationName: 'relate-mirror migrate',
+    statementTimeoutMs: 0,
+    lockTimeoutMs: LOCK_TIMEOUT_MS,
+    answerTimeoutMs: 0,
+  });
+  try {
+    return await migrateOn(session, options);
+  } finally {
+    // The lock ends with the session.
+    await session.close();
+  }
+};
+
+const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_FOLDER }: MigrateOptions) => {
+  const [server] = await session.query<{ version: number; encoding: string }>(
+    `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
+  );
+  checkServer(server?.version ?? 0, server?.encoding ?? '');
+  await lock(session);
+  const files = readMigrationFiles({ migrationsFolder }).map(({ folderMillis, hash }) => ({ createdAt: folderMillis, hash }));
+  const pending = checkJournal(files, await readJournal(session));
+  // Not even asked for nothing: CREATE SCHEMA IF NOT EXISTS needs rights that a daemon on a prepared database may lack.
+  if (pending === 0) return { applied: 0, total: files.length };
+  log?.info({ pending, total: files.length }, 'migrating the database');
+  try {
+    await migrate(drizzle(session.client), { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA });
+  } catch (error) {
+    throw toFailure(error);
+  }
+  const left = checkJournal(files, await readJournal(session));
+  if (left > 0) throw new MigrationError('mismatch', `${left} migrations were not applied, and nothing said why.`);
+  return { applied: pending, total: files.length };
+};
+
+/** @throws MigrationError `unsupported_server` */
+export const checkServer = (version: number, encoding: string): void => {
+  if (version < SERVER_VERSION_MIN) {
+    throw new MigrationError('unsupported_server', `PostgreSQL 15 or newer is needed; this server's server_version_num is ${version}.`);
+  }
+  if (encoding !== 'UTF8') {
+    throw new MigrationError('unsupported_server', `The database has to be in UTF8, since the CRM's texts are; it is in ${encoding}.`);
+  }
+};
+
+/**
+ * Compares what was applied with the files: what was applied must be their beginning, unchanged.
+ * @returns how many are still to be applied
+ * @throws MigrationError `database_newer`, `edited` or `mismatch`
+ */
+export const checkJournal = (files: readonly MigrationMark[], applied: readonly MigrationMark[]): number => {
+  const newest = Math.max(0, ...files.map((file) => file.createdAt));
+  for (const [at, mark] of applied.entries()) {
+    const file = files[at];
+    if (mark.createdAt > newest) {
+      throw new MigrationError('database_newer', 'The database was migrated by a newer version of relate-mirror: run that one.');
+    }
+    if (file === undefined || file.createdAt !== mark.createdAt) {
+      throw new MigrationError('mismatch', `Migration ${at} of the database is not the one that comes with this program.`);
+    }
+    if (file.hash !== mark.hash) {
+      throw new MigrationError('edited', `Migration ${at} was changed after it had been applied to this database.`);
+    }
+  }
+  return files.length - applied.length;
+};
+
+const readJournal = async (session: Session): Promise<readonly MigrationMark[]> => {
+  const [journal] = await session.query<{ exists: boolean }>('select to_regclass($1) is not null as exists', [JOURNAL]);
+  if (journal?.exists !== true) return [];
+  const rows = await session.query<{ created_at: number; hash: string }>(`select created_at, hash from ${JOURNAL} order by created_at, id`);
+  return rows.map((row) => ({ createdAt: row.created_at, hash: row.hash }));
+};
+
+const lock = async (session: Session): Promise<void> => {
+  try {
+    await session.query(LOCK);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
+    throw new MigrationError('busy', `Another process has been migrating this database for over ${LOCK_TIMEOUT_MS / 1000} s.`, error);
+  }
+};
+
+/** drizzle's own error quotes the whole statement; the server's error says what is wrong. */
+const toFailure = (error: unknown): MigrationError => {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const said = cause instanceof pg.DatabaseError ? `${cause.message} (SQLSTATE ${cause.code ?? 'unknown'})` : String(cause);
+  return new MigrationError('failed', `A migration failed and was rolled back: ${said}`, cause);
+};

@@ -1,0 +1,46 @@
+/** Conflicts, marks, refused records, names and field definitions. */
+import { NAME_KINDS, type NameKind, type SeenName } from '../domain/contact.ts';
+import type { MirrorTx } from '../ports/mirror.ts';
+import type { Session } from './mirror-session.ts';
+import { CLEAR_REFUSED, MARK, NEW_NAMES, RECORD_CONFLICTS, REFUSE, SAVE_CUSTOM_FIELDS, UNMARK, saveNamesOf } from './sql/notes.ts';
+
+const saveNames = async (session: Session, names: readonly SeenName[]): Promise<void> => {
+  if (names.length === 0) return;
+  // Of one id's several names in a page the last one stands; the statement below could not update a row twice.
+  const latest = new Map(names.map((name) => [`${name.kind} ${name.id}`, name]));
+  const { rows } = await session.query<SeenName>(NEW_NAMES, [JSON.stringify([...latest.values()])]);
+  if (rows.length === 0) return;
+  await session.ownWrite();
+  for (const kind of NAME_KINDS) {
+    const ofKind = rows.filter((row) => row.kind === kind);
+    if (ofKind.length > 0)
+      await session.query(saveNamesOf(kind satisfies NameKind), [ofKind.map((row) => row.id), ofKind.map((row) => row.name)]);
+  }
+};
+
+type NoteSteps = Pick<MirrorTx, 'recordConflicts' | 'mark' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames' | 'saveCustomFields'>;
+
+export const createNoteSteps = (session: Session): NoteSteps => ({
+  recordConflicts: async (conflicts) => {
+    if (conflicts.length === 0) return;
+    const records = conflicts.map(({ contactId, ...conflict }) => ({ contact_id: contactId, ...conflict }));
+    await session.query(RECORD_CONFLICTS, [JSON.stringify(records)]);
+  },
+  mark: async (marks) => {
+    if (marks.length > 0) await session.query(MARK, [marks.map((mark) => mark.crmId), marks.map((mark) => mark.reason)]);
+  },
+  unmark: async (crmIds, reasons, requestedAt) => {
+    if (crmIds.length > 0) await session.query(UNMARK, [crmIds, reasons, requestedAt.toISOString()]);
+  },
+  refuse: async (crmId, code, message) => {
+    await session.query(REFUSE, [crmId, code, message]);
+  },
+  clearRefused: async (crmIds) => {
+    if (crmIds.length > 0) await session.query(CLEAR_REFUSED, [crmIds]);
+  },
+  saveNames: (names) => saveNames(session, names),
+  saveCustomFields: async (defs) => {
+    if (defs.length > 0)
+      await session.query(SAVE_CUSTOM_FIELDS, [JSON.stringify([...new Map(defs.map((def) => [def.name, def])).values()])]);
+  },
+});

@@ -1,0 +1,97 @@
+/** Which row is which CRM contact: matching, pairing, folding two rows of one contact into one, unpairing. */
+import { NO_LINKS, canonicalPhones, withValues, fieldValue, type FieldName, type RemoteContact } from '../domain/contact.ts';
+import type { MirrorTx, Situation } from '../ports/mirror.ts';
+import { createReadSteps } from './mirror-read.ts';
+import { createWriteSteps } from './mirror-write.ts';
+import type { Session } from './mirror-session.ts';
+import { ALL_LINK_TABLES } from './sql/columns.ts';
+import { LOCK_PAIRING } from './sql/lock.ts';
+import { LOCK_UNPAIRED, MATCH_UNPAIRED } from './sql/match-unpaired.ts';
+import {
+  DELETE_ROW,
+  DELETE_STATE,
+  LOCK_ROW,
+  MOVE_CONFLICTS,
+  MOVE_LOG,
+  OLDEST_OPEN_CREATE,
+  OTHER_HOLDER,
+  PAIR_ROW,
+  PAIR_STATE,
+  UNPAIR_ROW,
+  UNPAIR_STATE,
+  moveLinks,
+} from './sql/pair.ts';
+
+const matchUnpaired = async (session: Session, records: readonly RemoteContact[]): Promise<ReadonlyMap<number, number>> => {
+  if (records.length === 0) return new Map();
+  const wanted = records.map(({ crmId, fields }) => ({
+    crm_id: crmId,
+    email: fields.email,
+    first_name: fields.first_name,
+    last_name: fields.last_name,
+    numbers: canonicalPhones(fields.phones).map((phone) => phone.number),
+  }));
+  const { rows } = await session.query<{ id: number; crm_id: number }>(MATCH_UNPAIRED, [JSON.stringify(wanted)]);
+  if (rows.length === 0) return new Map();
+  const { rows: locked } = await session.query<{ id: number }>(LOCK_UNPAIRED, [rows.map((row) => row.id)]);
+  const free = new Set(locked.map((row) => row.id));
+  return new Map(rows.filter((row) => free.has(row.id)).map((row) => [row.crm_id, row.id]));
+};
+
+/** The fields that a user has edited in the younger row and not later in the older one: their values live nowhere else. */
+const editsOf = (younger: Situation, older: Situation): ReadonlyMap<FieldName, unknown> => {
+  const values = new Map<FieldName, unknown>();
+  if (younger.row === null) return values;
+  for (const [name, at] of younger.open.editedAt) {
+    const olderAt = older.open.editedAt.get(name);
+    if (olderAt === undefined || olderAt < at) values.set(name, fieldValue(younger.row.fields, name));
+  }
+  return values;
+};
+
+/** Makes one contact of two: links, log and edits of the younger row go to the older one, then the younger one goes. */
+const fold = async (session: Session, olderId: number, youngerId: number): Promise<void> => {
+  await session.query(LOCK_ROW, [[olderId, youngerId]]);
+  const situations = await createReadSteps(session).read([olderId, youngerId]);
+  const older = situations.get(olderId);
+  const younger = situations.get(youngerId);
+  await session.ownWrite();
+  if (older !== undefined && older.row !== null && younger !== undefined) {
+    for (const table of ALL_LINK_TABLES) await session.query(moveLinks(table), [olderId, youngerId]);
+    const edits = editsOf(younger, older);
+    if (edits.size > 0) {
+      const fields = withValues(older.row.fields, edits);
+      const untouched = { addLinks: NO_LINKS, removeLinks: NO_LINKS, base: null, extra: null, crmTimes: null };
+      await createWriteSteps(session).save([{ contactId: olderId, fields, ...untouched }]);
+    }
+  }
+  await session.query(MOVE_LOG, [olderId, youngerId]);
+  await session.query(MOVE_CONFLICTS, [olderId, youngerId]);
+  await session.query(DELETE_ROW, [youngerId]);
+  await session.query(DELETE_STATE, [youngerId]);
+};
+
+type PairingSteps = Pick<MirrorTx, 'lockPairing' | 'oldestOpenCreate' | 'matchUnpaired' | 'pair' | 'unpair'>;
+
+export const createPairingSteps = (session: Session): PairingSteps => ({
+  lockPairing: async () => {
+    await session.query(LOCK_PAIRING);
+  },
+  oldestOpenCreate: async () => {
+    const { rows } = await session.query<{ at: Date | null }>(OLDEST_OPEN_CREATE);
+    return rows[0]?.at ?? null;
+  },
+  matchUnpaired: (records) => matchUnpaired(session, records),
+  pair: async (contactId, crmId) => {
+    const { rows } = await session.query<{ contact_id: number }>(OTHER_HOLDER, [contactId, crmId]);
+    for (const other of rows) await fold(session, contactId, other.contact_id);
+    await session.ownWrite();
+    await session.query(PAIR_ROW, [contactId, crmId]);
+    await session.query(PAIR_STATE, [contactId, crmId]);
+  },
+  unpair: async (contactId) => {
+    await session.ownWrite();
+    await session.query(UNPAIR_ROW, [contactId]);
+    await session.query(UNPAIR_STATE, [contactId]);
+  },
+});

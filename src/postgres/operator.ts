@@ -1,0 +1,83 @@
+/**
+ * What the commands ask of a mirror, whoever leads: how it is going, and requests to the leader. Needs no leadership and writes nothing but
+ * requests. Column names are those of the SQL views.
+ */
+import type pg from 'pg';
+import { z } from 'zod';
+
+const timestamp = z.date().nullable();
+
+/** `sync.status`, one row; see docs for the meaning of each column. */
+const Status = z.object({
+  leader: z.string().nullable(),
+  paused: z.boolean(),
+  pull_lag_seconds: z.number().nullable(),
+  push_lag_seconds: z.number(),
+  queue_depth: z.coerce.number(),
+  last_complete_sweep_at: timestamp,
+  budget_limit: z.number().nullable(),
+  budget_used: z.number().nullable(),
+  parked: z.coerce.number(),
+  held: z.coerce.number(),
+  unknown: z.coerce.number(),
+  open_conflicts: z.coerce.number(),
+  retry: z.coerce.number(),
+  contacts: z.coerce.number(),
+  first_sweep_done: z.boolean(),
+});
+export type Status = z.infer<typeof Status>;
+
+/** A run as its row tells it. `expected` and `pass` come from the walk's cursor; `marks` is how many contacts still have to be read by id. */
+const RunRow = z.object({
+  id: z.number(),
+  kind: z.string(),
+  state: z.enum(['requested', 'running', 'done', 'partial', 'failed']),
+  complete: z.boolean().nullable(),
+  rows_seen: z.coerce.number(),
+  rows_written: z.coerce.number(),
+  expected: z.number().nullable(),
+  pass: z.number().nullable(),
+  error: z.string().nullable(),
+  marks: z.coerce.number(),
+});
+export type RunRow = z.infer<typeof RunRow>;
+
+export interface Operator {
+  status(): Promise<Status>;
+  /** Asks the leader for a run; a like one that is already asked for or running is answered instead. */
+  request(kind: 'sync' | 'resync', withLinks: boolean): Promise<number>;
+  run(runId: number): Promise<RunRow | null>;
+  /** Whether anything needs a person or waits: what exit code 3 says. */
+  needsAttention(): Promise<boolean>;
+}
+
+const RUN = `
+  select r.id, r.kind, r.state, r.complete, r.rows_seen, r.rows_written, r.error,
+    (r.cursor->>'total')::float8 as expected, (r.cursor->>'pass')::float8 as pass,
+    (select count(*) from sync.marks where reason in ('links', 'activities')) as marks
+  from sync.runs r where r.id = $1`;
+
+const REQUEST = `
+  with same as (
+    select id from sync.runs where kind = $1 and state in ('requested', 'running') and with_links >= $2 order by id limit 1
+  ), made as (
+    insert into sync.runs (kind, state, with_links, requested_at, requested_by)
+    select $1, 'requested', $2, clock_timestamp(), session_user where not exists (select from same) returning id
+  )
+  select id, pg_notify('relate_mirror_request', '') from (select id from same union all select id from made) run`;
+
+export const createOperator = (pool: pg.Pool): Operator => {
+  const status = async (): Promise<Status> => Status.parse((await pool.query('select * from sync.status')).rows[0]);
+  return {
+    status,
+    request: async (kind, withLinks) => z.object({ id: z.number() }).parse((await pool.query(REQUEST, [kind, withLinks])).rows[0]).id,
+    run: async (runId) => {
+      const [row] = (await pool.query(RUN, [runId])).rows as readonly unknown[];
+      return row === undefined ? null : RunRow.parse(row);
+    },
+    needsAttention: async () => {
+      const { parked, held, unknown, retry, open_conflicts: open } = await status();
+      return parked + held + unknown + retry + open > 0;
+    },
+  };
+};

@@ -1,0 +1,11 @@
+/**
+ * Rows before states, each in id order, so that two transactions of ours never wait for each other in a ring. "No key update" leaves users
+ * free to insert links, whose foreign key only asks for a key share. These statements read nothing: what a sub-query of a locking statement
+ * sees is older than the row that it waited for.
+ */
+export const LOCK_CONTACTS_WAIT = `select id from crm.contacts where id = any($1::bigint[]) order by id for no key update`;
+export const LOCK_CONTACTS_SKIP = `${LOCK_CONTACTS_WAIT} skip locked`;
+export const LOCK_STATES_WAIT = `select contact_id as id from sync.contact_state where contact_id = any($1::bigint[]) order by contact_id for update`;
+export const LOCK_STATES_SKIP = `${LOCK_STATES_WAIT} skip locked`;
+/** Key (7210, 2) of the project: page inserts and create settles, so that one id never gets two rows. */
+export const LOCK_PAIRING = `select pg_advisory_xact_lock(7210, 2)`;

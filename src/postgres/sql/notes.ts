@@ -1,0 +1,77 @@
+/** What sync writes down beside the contacts. Each statement writes only what differs: two quiet sides change no tuple. */
+import type { NameKind } from '../../domain/contact.ts';
+
+/** A decided conflict is history, an open one is kept up to date: one a contact and field. */
+export const RECORD_CONFLICTS = `
+insert into sync.conflicts as c (contact_id, field, base, local, remote, outcome, compared, policy, state, decided_at, decided_by)
+select r.contact_id, r.field, r.base, r.local, r.remote, r.outcome, r.compared, r.policy,
+  case r.outcome when 'open' then 'open' else 'decided' end,
+  case when r.outcome <> 'open' then clock_timestamp() end, case when r.outcome <> 'open' then 'policy' end
+from jsonb_to_recordset($1::jsonb) as r(contact_id bigint, field text, base jsonb, local jsonb, remote jsonb, outcome text, compared jsonb,
+  policy text)
+on conflict (contact_id, field) where state = 'open' do update set base = excluded.base, local = excluded.local, remote = excluded.remote,
+  compared = excluded.compared, policy = excluded.policy
+where (c.base, c.local, c.remote, c.compared, c.policy)
+  is distinct from (excluded.base, excluded.local, excluded.remote, excluded.compared, excluded.policy)`;
+
+/** A mark that is set again is younger than a read that is under way, and so survives its answer. */
+export const MARK = `
+insert into sync.marks (crm_id, reason)
+select distinct * from unnest($1::bigint[], $2::text[]) as m(crm_id, reason) order by 1, 2
+on conflict (crm_id, reason) do update set marked_at = excluded.marked_at`;
+export const MARK_ALL = `
+insert into sync.marks (crm_id, reason)
+select c.crm_id, r.reason from crm.contacts c cross join unnest($1::text[]) as r(reason)
+where c.crm_id is not null order by c.crm_id, r.reason
+on conflict (crm_id, reason) do update set marked_at = excluded.marked_at`;
+export const UNMARK = `delete from sync.marks where crm_id = any($1::bigint[]) and reason = any($2::text[]) and marked_at <= $3`;
+/** A whole millisecond is compared, since $3 has no finer one: a mark made just before $3 was taken belongs to this round. */
+export const MARKS = `
+select crm_id, reason from sync.marks
+where reason = any($1::text[]) and date_trunc('milliseconds', marked_at) <= $3
+order by marked_at, crm_id, reason limit $2`;
+
+export const COUNT_MARKS = `select count(*) as marks from sync.marks where reason = any($1::text[])`;
+
+export const REFUSE = `
+insert into sync.refused as r (crm_id, error_code, error) values ($1, $2, $3)
+on conflict (crm_id) do update set error_code = excluded.error_code, error = excluded.error, refused_at = excluded.refused_at
+where (r.error_code, r.error) is distinct from (excluded.error_code, excluded.error)`;
+export const CLEAR_REFUSED = `delete from sync.refused where crm_id = any($1::bigint[])`;
+
+/** Asked first, because announcing a write to schema crm alone would make every quiet page a writing transaction. */
+export const NEW_NAMES = `
+select i.kind, i.id, i.name
+from jsonb_to_recordset($1::jsonb) as i(kind text, id bigint, name text)
+where i.name is distinct from case i.kind
+  when 'companies' then (select t.name from crm.companies t where t.id = i.id)
+  when 'deals' then (select t.name from crm.deals t where t.id = i.id)
+  when 'activities' then (select t.name from crm.activities t where t.id = i.id)
+  when 'users' then (select t.name from crm.users t where t.id = i.id)
+  when 'sources' then (select t.name from crm.sources t where t.id = i.id)
+  when 'countries' then (select t.name from crm.countries t where t.id = i.id)
+end`;
+const NAME_TABLES: { readonly [K in NameKind]: string } = {
+  companies: 'crm.companies',
+  deals: 'crm.deals',
+  activities: 'crm.activities',
+  users: 'crm.users',
+  sources: 'crm.sources',
+  countries: 'crm.countries',
+};
+export const saveNamesOf = (kind: NameKind): string => `
+insert into ${NAME_TABLES[kind]} as t (id, name)
+select * from unnest($1::bigint[], $2::text[]) as n(id, name) order by id
+on conflict (id) do update set name = excluded.name where t.name is distinct from excluded.name`;
+
+export const SAVE_CUSTOM_FIELDS = `
+insert into sync.custom_fields as f (name, type, label, options, origin)
+select i.name, i.type, i.label, i.options, i.origin
+from jsonb_to_recordset($1::jsonb) as i(name text, type text, label text, options jsonb, origin text)
+where not exists (
+  select from sync.custom_fields k
+  where k.name = i.name and (k.type, k.label, k.options, k.origin) is not distinct from (i.type, i.label, i.options, i.origin)
+)
+order by i.name
+on conflict (name) do update set type = excluded.type, label = excluded.label, options = excluded.options, origin = excluded.origin,
+  seen_at = clock_timestamp()`;

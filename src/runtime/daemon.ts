@@ -1,0 +1,213 @@
+/**
+ * The daemon: while it leads, four loops over one mirror and one budget; while it does not, nothing but waiting for the lease.
+ *
+ * Each term of leadership has its own abort signal, so that what an old term started can neither call nor store anything afterwards.
+ */
+import { retryDelayMs } from '../domain/backoff.ts';
+import type { CrmFailure } from '../domain/errors.ts';
+import type { Clock, Log } from '../ports/ambient.ts';
+import type { SyncDeps } from '../sync/deps.ts';
+import { pushDue, type Freshness } from '../sync/push.ts';
+import { backfillLinks, pullOnce, sweepOnce, syncOnce } from '../sync/rounds.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { createSchedule } from './schedule.ts';
+import type { Service } from './service.ts';
+
+export interface DaemonOptions {
+  /** The deps of one term: all calls and writes made with them end with the signal. */
+  readonly depsFor: (signal: AbortSignal) => SyncDeps;
+  /** Finds out what the CRM can do, if that is due. */
+  readonly probe: (deps: SyncDeps) => Promise<CrmFailure | null>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pullCron: string;
+  readonly sweepCron: string;
+  readonly cronTimeZone: string;
+  /** PUSH_POLL_MS */
+  readonly pushPollMs: number;
+  /** CRM_TIMEOUT_MS + CREATE_RECHECK_MS: how long an old leader's POST may still be under way. */
+  readonly createGraceMs: number;
+  /** Told after each changes pull that went through. */
+  readonly onPulled: (at: Date) => void;
+}
+
+export interface Daemon extends Service {
+  /** Leadership began: the loops start. */
+  lead(): Promise<void>;
+  /** Leadership ended: the loops stop, what is in flight is given up. */
+  follow(): Promise<void>;
+  /** Something changed in the mirror, or was requested: look now. */
+  wake(): void;
+}
+
+/** After a wake, keep looking this often … */
+const BUSY_POLL_MS = 50;
+/** … until this long went by without work: a writer that skipped its notification may commit after the one that sent one. */
+const BUSY_FOR_MS = 1000;
+/** How often something that needs a person (a revoked token) is tried again. */
+const FATAL_PAUSE_MS = 60_000;
+const FAILURE_PAUSE = { minMs: 1000, maxMs: 60_000 };
+
+export const createDaemon = (options: DaemonOptions): Daemon => {
+  let term: Term | null = null;
+  const pull = createSchedule({ ...cronOf(options, options.pullCron), name: 'pull', task: () => term?.pull.wake() });
+  const sweep = createSchedule({
+    ...cronOf(options, options.sweepCron),
+    name: 'sweep',
+    task: () => {
+      if (term !== null) term.state.sweepDue = true;
+      term?.sweep.wake();
+    },
+  });
+
+  const follow = async (): Promise<void> => {
+    const ending = term;
+    term = null;
+    await Promise.all([pull.stop(), sweep.stop()]);
+    if (ending === null) return;
+    ending.abort.abort();
+    await Promise.all(ending.loops.map((loop) => loop.stop()));
+  };
+  return {
+    start: async () => {},
+    stop: follow,
+    follow,
+    lead: async () => {
+      if (term !== null) return;
+      term = createTerm(options);
+      await Promise.all(term.loops.map((loop) => loop.start()));
+      await Promise.all([pull.start(), sweep.start()]);
+    },
+    wake: () => {
+      if (term === null) return;
+      term.state.wokenMs = options.clock.monotonicMs();
+      term.push.wake();
+      term.sweep.wake();
+    },
+  };
+};
+
+const cronOf = ({ cronTimeZone, log }: DaemonOptions, cron: string) => ({ cron, timeZone: cronTimeZone, log });
+
+interface Term {
+  readonly abort: AbortController;
+  readonly loops: readonly Loop[];
+  readonly push: Loop;
+  readonly pull: Loop;
+  readonly sweep: Loop;
+  readonly state: TermState;
+}
+interface TermState {
+  wokenMs: number;
+  sweepDue: boolean;
+  /** The first round of the term has recovered what the last leader left. */
+  ready: Promise<void> | null;
+  failures: number;
+  /** Until then no round calls the CRM, whoever wakes it: the token is refused, or the CRM asked for a pause. */
+  blockedUntilMs: number;
+}
+
+const createTerm = (options: DaemonOptions): Term => {
+  const abort = new AbortController();
+  const deps = options.depsFor(abort.signal);
+  const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, failures: 0, blockedUntilMs: 0 };
+  const freshness: Freshness = { pulledAtMs: null };
+  const { clock, log } = options;
+
+  /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */
+  const guarded = (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => async (): Promise<number> => {
+    state.ready ??= recover(deps, options).catch((error: unknown) => {
+      state.ready = null;
+      throw error;
+    });
+    await state.ready;
+    const blockedMs = state.blockedUntilMs - clock.monotonicMs();
+    if (blockedMs > 0) return blockedMs;
+    if ((await deps.mirror.account()).paused) return options.pushPollMs;
+    const { stoppedBy, restMs } = await work();
+    if (stoppedBy === null) {
+      state.failures = 0;
+      return restMs;
+    }
+    return pauseAfter(deps, state, stoppedBy);
+  };
+
+  const backfill = createLoop({
+    name: 'links',
+    clock,
+    log,
+    round: guarded(async () => ({ stoppedBy: await backfillLinks(deps), restMs: 60_000 })),
+  });
+  const pull = createLoop({
+    name: 'pull',
+    clock,
+    log,
+    round: guarded(async () => {
+      const failed = await options.probe(deps);
+      if (failed !== null) return { stoppedBy: failed, restMs: 0 };
+      const { stoppedBy } = await pullOnce(deps, freshness);
+      if (stoppedBy === null) options.onPulled(clock.now());
+      backfill.wake();
+      // The schedule wakes it; this is only for a schedule that never comes.
+      return { stoppedBy, restMs: 3_600_000 };
+    }),
+  });
+  const sweep = createLoop({ name: 'sweep', clock, log, round: guarded(() => sweepRound(deps, options, state, freshness, backfill)) });
+  const push = createLoop({
+    name: 'push',
+    clock,
+    log,
+    round: guarded(async () => {
+      const { stoppedBy, contacts } = await pushDue(deps, freshness);
+      const now = clock.monotonicMs();
+      if (contacts > 0) state.wokenMs = now;
+      if (now - state.wokenMs < BUSY_FOR_MS) return { stoppedBy, restMs: BUSY_POLL_MS };
+      const due = await deps.mirror.nextDueMs({ creates: (await deps.mirror.account()).firstSweepAt !== null });
+      return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
+    }),
+  });
+  return { abort, loops: [pull, sweep, push, backfill], push, pull, sweep, state };
+};
+
+/** What the last leader had in flight is unknown now. */
+const recover = async (deps: SyncDeps, { createGraceMs, probe }: DaemonOptions): Promise<void> => {
+  const recovered = await deps.mirror.recoverAttempts(createGraceMs);
+  if (recovered > 0) deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
+  const failed = await probe(deps);
+  if (failed !== null) deps.log.warn({ code: failed.code }, 'the CRM could not be probed; only documented calls are used until it can');
+};
+
+/** What was requested first, then what the schedule or the first start asks for. */
+const sweepRound = async (
+  deps: SyncDeps,
+  { pushPollMs }: DaemonOptions,
+  state: TermState,
+  freshness: Freshness,
+  backfill: Loop,
+): Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }> => {
+  const request = await deps.mirror.takeRequest();
+  if (request?.kind === 'sync') {
+    const stoppedBy = await syncOnce(deps, freshness);
+    await deps.mirror.finishRun(request.id, { state: stoppedBy === null ? 'done' : 'failed', complete: stoppedBy === null, error: stoppedBy?.code ?? null });
+    return { stoppedBy, restMs: 0 };
+  }
+  const interrupted = request ?? (await deps.mirror.resumableRun('resync')) ?? (await deps.mirror.resumableRun('sweep'));
+  const { firstSweepAt } = await deps.mirror.account();
+  if (interrupted === null && firstSweepAt !== null && !state.sweepDue) return { stoppedBy: null, restMs: pushPollMs };
+  state.sweepDue = false;
+  const { stoppedBy, complete, rowsWritten, removed, held } = await sweepOnce(deps, interrupted?.kind === 'resync' ? 'resync' : 'sweep', interrupted);
+  deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
+  backfill.wake();
+  return { stoppedBy, restMs: complete ? 0 : pushPollMs };
+};
+
+const pauseAfter = (deps: SyncDeps, state: TermState, failure: CrmFailure): number => {
+  if (deps.signal.aborted || failure.code === 'aborted' || failure.code === 'not_leader') return BUSY_POLL_MS;
+  state.failures += 1;
+  const backoffMs = retryDelayMs(state.failures, FAILURE_PAUSE, deps.random());
+  const pauseMs = failure.class === 'fatal' ? FATAL_PAUSE_MS : Math.max(failure.retryAfterMs ?? 0, backoffMs);
+  if (failure.class === 'fatal' || failure.class === 'later') state.blockedUntilMs = deps.clock.monotonicMs() + pauseMs;
+  const level = failure.class === 'fatal' ? 'error' : 'warn';
+  deps.log[level]({ code: failure.code, status: failure.status, pause_ms: pauseMs }, 'the CRM cannot be worked with now');
+  return pauseMs;
+};

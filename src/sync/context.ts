@@ -1,0 +1,20 @@
+/** What a run reads once before its first page, and the one place where clocks are compared. */
+import type { FieldName } from '../domain/contact.ts';
+import type { Policy } from '../domain/merge.ts';
+import type { AnswerMeta } from '../ports/crm.ts';
+import type { SyncDeps } from './deps.ts';
+import type { PageContext } from './page.ts';
+
+export type RunContext = Omit<PageContext, 'clockOffsetMs'>;
+
+export const loadContext = async ({ mirror, settings, capabilities }: SyncDeps): Promise<RunContext> => {
+  const [customFields, policies, account] = await Promise.all([mirror.customFields(), mirror.fieldPolicies(), mirror.account()]);
+  const policyOf = (field: FieldName | 'contact'): Policy => policies.get(field) ?? settings.conflictPolicy;
+  return { customFields, policyOf, readsActivities: capabilities.get().activities, firstRun: account.firstSweepAt === null };
+};
+
+/**
+ * What to add to a time of the CRM to have it on the database's clock. `requestedAt` was taken just before the request, the Date header just
+ * after it was read, to the second: the error is a second and the call's duration, which the merge's tie rule and the overlaps allow for.
+ */
+export const clockOffsetMs = (requestedAt: Date, meta: AnswerMeta): number => (meta.date === null ? 0 : requestedAt.getTime() - meta.date.getTime());

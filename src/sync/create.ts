@@ -1,0 +1,162 @@
+/**
+ * A create, and the question that follows one whose outcome is unknown.
+ *
+ * The intent is stored, with what will be sent, before the POST goes. After a time-out, a reset, a 5xx or a crash nobody knows whether the
+ * contact exists; so the CRM is asked first (by e-mail, else by phone, else the newest contacts back to the intent) and answers are compared
+ * in canonical form: exactly one match is adopted, none after CREATE_RECHECK_MS is sent again, several are parked for a person.
+ */
+import { canonicalFields, canonicalIds, EMPTY_FIELDS, fieldNames, fieldValue, sameValue, type ContactFields, type FieldName, type RemoteContact } from '../domain/contact.ts';
+import type { CrmFailure } from '../domain/errors.ts';
+import type { CrmResult } from '../ports/crm.ts';
+import type { CreateIntent } from '../ports/mirror.ts';
+import { absorb, finish, settleFailure, underLocks, type Job } from './attempt.ts';
+import { clockOffsetMs } from './context.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+import { toBody, type NextCall } from './plan.ts';
+
+export type CreateEnd =
+  | { readonly crmId: number; readonly job: Job }
+  /** Settled for now; a failure in it ends the push loop. */
+  | { readonly stoppedBy: CrmFailure | null };
+
+/** Creates the row's contact, or adopts the one that an earlier attempt made. */
+export const createInCrm = async (deps: SyncDeps, job: Job): Promise<CreateEnd> => {
+  const { intent, row } = job.situation;
+  if (intent !== null) {
+    const asked = await ask(deps, job, intent);
+    if (asked !== 'not there') return asked;
+  }
+  if (row === null) return { stoppedBy: await finish(deps, job, {}) };
+  return await post(deps, job, canonicalFields(row.fields, job.context.customFields));
+};
+
+const post = async (deps: SyncDeps, job: Job, fields: ContactFields): Promise<CreateEnd> => {
+  const { row } = job.situation;
+  const links = row?.links ?? { companies: [], deals: [], activities: [] };
+  // Durable before the bytes go: whatever happens now, the next attempt knows that something may have been created.
+  const stored = await underLocks(deps, job, async (tx, situation) => {
+    await tx.saveIntent(situation.contactId, { fields, links });
+    return true;
+  });
+  if (stored === null) return { stoppedBy: null };
+  const names = fieldNames(fields).filter((name) => !sameValue(fieldValue(fields, name), fieldValue(EMPTY_FIELDS, name)));
+  const body = {
+    ...toBody(fields, names),
+    ...(links.companies.length > 0 ? { companies: links.companies } : {}),
+    ...(links.deals.length > 0 ? { deals: links.deals } : {}),
+  };
+  const requestedAt = await deps.mirror.now();
+  const answer = await deps.crm.create(body, callOptions(deps, 'edit'));
+  if (answer.ok) return await adopt(deps, job, { fields, names }, answer.value, clockOffsetMs(requestedAt, answer.meta));
+  if (answer.failure.class !== 'unknown') await dropIntent(deps, job);
+  const { failure } = answer;
+  // A create has no contact to read again: what is in its way is for a person.
+  await settleFailure(deps, job, failure.class === 'refetch' ? { ...failure, class: 'park' } : failure, failure.class === 'unknown' ? 0 : undefined);
+  return { stoppedBy: failure.class === 'fatal' || failure.class === 'later' ? failure : null };
+};
+
+const dropIntent = async (deps: SyncDeps, job: Job): Promise<void> => {
+  await underLocks(deps, job, (tx, situation) => tx.clearIntent(situation.contactId));
+};
+
+/** The contact is there: it gets its row, and the answer is merged as the answer to an update of all fields would be. */
+const adopt = async (
+  deps: SyncDeps,
+  job: Job,
+  sent: { readonly fields: ContactFields; readonly names: readonly FieldName[] },
+  record: RemoteContact,
+  offset: number,
+): Promise<CreateEnd> => {
+  const paired = await deps.mirror.transaction(async (tx) => {
+    // Before any row lock, as the page inserts do: the two meet here and nowhere else.
+    await tx.lockPairing();
+    const { contactId } = job.situation;
+    await tx.lockContacts([contactId], 'wait');
+    await tx.lockStates([contactId], 'wait');
+    const before = (await tx.read([contactId])).get(contactId);
+    if (before?.attempt?.number !== job.attempt) return null;
+    await tx.pair(contactId, record.crmId);
+    await tx.clearIntent(contactId);
+    return (await tx.read([contactId])).get(contactId) ?? null;
+  });
+  if (paired === null) return { stoppedBy: null };
+  // The row was deleted meanwhile: the deletion goes on with the id that it was missing.
+  if (job.situation.row === null) return { crmId: record.crmId, job: { ...job, situation: paired } };
+  const made = new Set([...job.made, 'insert', 'update', 'attach'] as const);
+  const asSent = { ...paired, row: { fields: sent.fields, links: job.situation.row.links } };
+  const next: NextCall = { call: 'update', body: {}, fields: sent.names };
+  // The spent update keeps the attempt from repeating what was just created.
+  const progress = { hasRead: true, mustRead: false, spent: new Set(['update'] as const) };
+  const absorbed = await absorb(deps, { ...job, situation: asSent, made, doubtful: false }, { next, progress, record, offset });
+  return absorbed === 'settled' ? { stoppedBy: null } : { crmId: record.crmId, job: absorbed };
+};
+
+/** How often the CRM is asked until CREATE_RECHECK_MS are over. */
+const ASK_AGAIN_MS = 1000;
+/** An id given out this long before the intent, by the two clocks, is not the create's. */
+const CLOCK_ERROR_MS = 60_000;
+
+const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<CreateEnd | 'not there'> => {
+  const requestedAt = await deps.mirror.now();
+  const found = await candidates(deps, intent, requestedAt);
+  if (!found.ok) {
+    await settleFailure(deps, job, { ...found.failure, class: found.failure.class === 'fatal' ? 'fatal' : 'unknown' });
+    return { stoppedBy: found.failure.class === 'fatal' || found.failure.class === 'later' ? found.failure : null };
+  }
+  const offset = clockOffsetMs(requestedAt, found.meta);
+  const free = await unpaired(deps, job, found.value.filter((record) => isOurs(record, intent, offset, job)));
+  const [match, another] = free;
+  if (another !== undefined) {
+    const message = `${free.length} contacts match: ${free.map(({ crmId }) => crmId).join(', ')}`;
+    return { stoppedBy: await finish(deps, { ...job, refused: [{ ops: ['insert', 'update', 'delete'], code: 'several_matches', message }] }, {}) };
+  }
+  if (match !== undefined) {
+    const names = fieldNames(intent.fields).filter((name) => fieldValue(intent.fields, name) !== null);
+    return await adopt(deps, job, { fields: intent.fields, names }, match, offset);
+  }
+  const waited = requestedAt.getTime() - intent.at.getTime();
+  const { createRecheckMs } = deps.settings;
+  if (waited >= createRecheckMs) return 'not there';
+  const unknown: CrmFailure = { class: 'unknown', code: 'timeout', status: null, message: 'asking the CRM', fields: {}, retryAfterMs: null, proven: false };
+  await settleFailure(deps, job, unknown, Math.min(ASK_AGAIN_MS, createRecheckMs - waited));
+  return { stoppedBy: null };
+};
+
+/** By what identifies the contact best; each answer is compared whole afterwards. */
+const candidates = async (deps: SyncDeps, intent: CreateIntent, requestedAt: Date): Promise<CrmResult<readonly RemoteContact[]>> => {
+  const options = callOptions(deps, 'edit');
+  const { email, phones } = intent.fields;
+  const [phone] = phones;
+  // A colon would switch the CRM's search to pairs of field and value.
+  const exact =
+    email !== null && !email.includes(':') ? { q: email, field: 'email' } : phone !== undefined && !phone.number.includes(':') ? { q: phone.number, field: 'phones.number' } : null;
+  if (exact !== null) {
+    const answer = await deps.crm.search({ q: exact.q, searchFields: [{ field: exact.field, operator: '=' }] }, options);
+    return answer.ok ? { ...answer, value: answer.value.records } : answer;
+  }
+  const records: RemoteContact[] = [];
+  for (let page = 1; ; page += 1) {
+    const answer = await deps.crm.list({ order: { field: 'created_at', direction: 'desc' }, perPage: deps.capabilities.get().perPage, page }, options);
+    if (!answer.ok) return answer;
+    records.push(...answer.value.records);
+    const earliest = intent.at.getTime() - CLOCK_ERROR_MS - clockOffsetMs(requestedAt, answer.meta);
+    const reachesBack = answer.value.records.some(({ createdAt }) => createdAt !== null && createdAt.getTime() < earliest);
+    if (reachesBack || page >= answer.value.lastPage || answer.value.records.length === 0) return { ...answer, value: records };
+  }
+};
+
+/** Created since the intent, and every field that was sent is there as it was sent. Phones may have been rewritten, so they are not compared. */
+const isOurs = (record: RemoteContact, intent: CreateIntent, offset: number, { context }: Job): boolean => {
+  if (record.createdAt !== null && record.createdAt.getTime() + offset < intent.at.getTime() - CLOCK_ERROR_MS) return false;
+  const theirs = canonicalFields(record.fields, context.customFields);
+  return fieldNames(intent.fields)
+    .filter((name) => name !== 'phones' && fieldValue(intent.fields, name) !== null)
+    .every((name) => sameValue(fieldValue(theirs, name), fieldValue(intent.fields, name)));
+};
+
+/** A contact that has a row already is somebody else's. */
+const unpaired = async (deps: SyncDeps, job: Job, records: readonly RemoteContact[]): Promise<readonly RemoteContact[]> => {
+  const ids = canonicalIds(records.map(({ crmId }) => crmId));
+  const known = await deps.mirror.transaction((tx) => tx.peek(ids));
+  return records.filter(({ crmId }) => (known.get(crmId)?.contactId ?? job.situation.contactId) === job.situation.contactId);
+};

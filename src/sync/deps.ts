@@ -1,0 +1,45 @@
+/** What every path of the sync is given. Nothing here reaches for the network, the database or the clock by itself. */
+import type { BackoffLimits } from '../domain/backoff.ts';
+import type { BrakeLimits } from '../domain/brake.ts';
+import type { Policy } from '../domain/merge.ts';
+import type { Clock, Log, Random } from '../ports/ambient.ts';
+import type { CallOptions, Capabilities, Crm, Lane } from '../ports/crm.ts';
+import type { Mirror } from '../ports/mirror.ts';
+
+export interface SyncSettings {
+  /** CONFLICT_POLICY; `sync.field_policy` overrides it field by field. */
+  readonly conflictPolicy: Policy;
+  readonly backoff: BackoffLimits;
+  readonly brake: BrakeLimits;
+  /** CREATE_RECHECK_MS */
+  readonly createRecheckMs: number;
+  /** How far before the watermark a pull reads again: commits come late, and the CRM's times have whole seconds. */
+  readonly overlapMs: number;
+  /** A base that was pulled this recently is fresh enough to push against. */
+  readonly freshMs: number;
+  /** Contacts pushed side by side. */
+  readonly pushConcurrency: number;
+}
+
+export interface SyncDeps {
+  readonly crm: Crm;
+  readonly mirror: Mirror;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly settings: SyncSettings;
+  /** What the probe found; the daemon's memory of `sync.capabilities`. */
+  readonly capabilities: CapabilityStore;
+  /** Leadership, asked right before the bytes of a call go. */
+  readonly maySend: () => boolean;
+  /** Fires when the daemon stops or loses its leadership. */
+  readonly signal: AbortSignal;
+}
+
+export interface CapabilityStore {
+  get(): Capabilities;
+  /** Something learned from an answer, kept for good. */
+  learn(change: Partial<Capabilities>): Promise<void>;
+}
+
+export const callOptions = (deps: SyncDeps, lane: Lane): CallOptions => ({ lane, signal: deps.signal, maySend: deps.maySend });

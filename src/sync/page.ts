@@ -1,0 +1,284 @@
+/**
+ * One page of records into the mirror, in one transaction.
+ *
+ * The order of the steps is the promise: what brings nothing new needs no lock and no write; the others are locked (rows, then states),
+ * read in a new statement, and only then merged. What is not free, or was changed by us after the request was sent, is marked to be read
+ * again by its id: a mark is stored in this very transaction, so the watermark may pass it and nothing is lost.
+ */
+import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
+import { inferCustomFields, LINK_KINDS, sameValue } from '../domain/contact.ts';
+import type { BadRecord } from '../ports/crm.ts';
+import type { Mark, MarkReason, MirrorTx, NewContact, Peek, Situation } from '../ports/mirror.ts';
+import { isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
+
+export interface Page {
+  readonly records: readonly RemoteContact[];
+  readonly bad: readonly BadRecord[];
+  /** The database's time, taken before the request was sent: a record is as old as its request. */
+  readonly requestedAt: Date;
+  /** Marks that these records answer. */
+  readonly answers: readonly MarkReason[];
+}
+
+export interface PageContext extends Omit<Reading, 'customFields'> {
+  readonly customFields: CustomFieldDefs;
+  /** The CRM has a call that reads a contact's activities. */
+  readonly readsActivities: boolean;
+  /** Before the first complete sweep, rows that were here first are paired with the CRM's contacts. */
+  readonly firstRun: boolean;
+}
+
+export interface PageReport {
+  /** Contacts whose row, links or base were written. */
+  readonly written: number;
+  readonly deferred: number;
+  /** At least one tuple was written. */
+  readonly changed: boolean;
+  /** The definitions with what this page taught: the next page of the same run starts from them. */
+  readonly customFields: CustomFieldDefs;
+}
+
+/** An id that the CRM gave out this long before our intent cannot be the create's: the clocks' error, and more. */
+const CLOCK_ERROR_MS = 60_000;
+
+export const applyPage = async (tx: MirrorTx, page: Page, context: PageContext): Promise<PageReport> => {
+  const learned = inferCustomFields(context.customFields, page.records);
+  if (learned.length > 0) await tx.saveCustomFields(learned);
+  const customFields = new Map([...context.customFields, ...learned.map((def) => [def.name, def] as const)]);
+  const known = { ...context, customFields };
+
+  const records = lastOfEach(page.records).map((record) => toCanonical(record, customFields));
+  const peeks = await tx.peek(records.map(({ record }) => record.crmId));
+  const news = records.filter((record) => bringsNews(record, peeks.get(record.record.crmId)));
+  const quiet = records.filter((record) => !news.includes(record));
+
+  const report = { written: 0, deferred: 0, changed: learned.length > 0 };
+  await storeHalving(tx, news, page, known, report);
+  report.changed ||= await touchQuiet(tx, quiet, peeks, page, known);
+  for (const bad of page.bad) if (bad.crmId !== null) await tx.refuse(bad.crmId, 'bad_answer', bad.problem);
+  if (page.answers.length > 0) await tx.unmark(records.map(({ record }) => record.crmId), page.answers, page.requestedAt);
+  return { ...report, changed: report.changed || report.written > 0 || report.deferred > 0, customFields };
+};
+
+/** A page may repeat a record that moved while it was read: the last one stands. */
+const lastOfEach = (records: readonly RemoteContact[]): readonly RemoteContact[] => [
+  ...new Map(records.map((record) => [record.crmId, record])).values(),
+];
+
+const bringsNews = (canonical: CanonicalRecord, peek: Peek | undefined): boolean => {
+  if (peek === undefined || peek.deletedAt !== null || peek.goneAt !== null || peek.hiddenAt !== null) return true;
+  if (peek.baseHash !== canonical.hash || (peek.hasRow && peek.extraHash !== canonical.extraHash)) return true;
+  return LINK_KINDS.some((kind) => canonical.links[kind] !== null && !sameValue(canonical.links[kind], peek.links[kind]));
+};
+
+/** Same content; crm_updated_at follows the CRM all the same, and a moved one may mean that links changed which the record does not carry. */
+const touchQuiet = async (
+  tx: MirrorTx,
+  records: readonly CanonicalRecord[],
+  peeks: ReadonlyMap<number, Peek>,
+  page: Page,
+  context: PageContext,
+): Promise<boolean> => {
+  const moved = records.flatMap((canonical) => {
+    const { record } = canonical;
+    const peek = peeks.get(record.crmId);
+    if (peek === undefined || !peek.hasRow || record.updatedAt === null || isStale(peek, page)) return [];
+    return peek.crmUpdatedAt?.getTime() === record.updatedAt.getTime() && !countsDiffer(canonical, peek) ? [] : [{ canonical, peek }];
+  });
+  if (moved.length === 0) return false;
+  await tx.touch(moved.map(({ canonical, peek }) => ({ contactId: peek.contactId, crmUpdatedAt: canonical.record.updatedAt ?? new Date(0) })));
+  await tx.mark(moved.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
+  return true;
+};
+
+const countsDiffer = ({ record, links }: CanonicalRecord, peek: Peek): boolean =>
+  (['companies', 'deals'] as const).some((kind) => {
+    const count = record.linkCounts[kind];
+    return links[kind] === null && count !== null && peek.links[kind] !== null && count !== peek.links[kind].length;
+  });
+
+/** Settled since the request was sent, or a call is in flight or unknown: the record may tell the time before our own write. */
+const isStale = (contact: { readonly settledAt: Date | null; readonly busy?: boolean }, page: Page): boolean =>
+  contact.busy === true || (contact.settledAt !== null && contact.settledAt >= page.requestedAt);
+
+/** What has to be read by id, because this record does not carry it and it may have changed. */
+const linkMarks = ({ record, links }: CanonicalRecord, page: Page, context: PageContext): readonly Mark[] => {
+  const marks: Mark[] = [];
+  if (!page.answers.includes('links') && (links.companies === null || links.deals === null)) marks.push({ crmId: record.crmId, reason: 'links' });
+  if (context.readsActivities && !page.answers.includes('activities') && links.activities === null) {
+    marks.push({ crmId: record.crmId, reason: 'activities' });
+  }
+  return marks;
+};
+
+/** Stores records behind a savepoint; what Postgres refuses is found by halving and parked alone, so that the page goes on. */
+const storeHalving = async (
+  tx: MirrorTx,
+  records: readonly CanonicalRecord[],
+  page: Page,
+  context: PageContext,
+  report: { written: number; deferred: number },
+): Promise<void> => {
+  if (records.length === 0) return;
+  const stored = { written: 0, deferred: 0 };
+  const refusal = await tx.savepoint(async () => {
+    Object.assign(stored, await store(tx, records, page, context));
+  });
+  const [only] = records;
+  if (refusal === null) {
+    report.written += stored.written;
+    report.deferred += stored.deferred;
+    await tx.clearRefused(records.map(({ record }) => record.crmId));
+  } else if (records.length === 1 && only !== undefined) {
+    await tx.refuse(only.record.crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);
+  } else {
+    const half = Math.ceil(records.length / 2);
+    await storeHalving(tx, records.slice(0, half), page, context, report);
+    await storeHalving(tx, records.slice(half), page, context, report);
+  }
+};
+
+interface Stored {
+  readonly written: number;
+  readonly deferred: number;
+}
+
+const store = async (tx: MirrorTx, records: readonly CanonicalRecord[], page: Page, context: PageContext): Promise<Stored> => {
+  await tx.saveNames(records.flatMap(({ record }) => record.names));
+  // Looked up again, inside the savepoint: pairing may have happened since.
+  const peeks = await tx.peek(records.map(({ record }) => record.crmId));
+  const known = records.filter(({ record }) => peeks.has(record.crmId));
+  const unknown = records.filter(({ record }) => !peeks.has(record.crmId));
+  const updated = await storeKnown(tx, known, peeks, page, context);
+  const inserted = await storeUnknown(tx, unknown, page, context);
+  return { written: updated.written + inserted.written, deferred: updated.deferred + inserted.deferred };
+};
+
+const storeKnown = async (
+  tx: MirrorTx,
+  records: readonly CanonicalRecord[],
+  peeks: ReadonlyMap<number, Peek>,
+  page: Page,
+  context: PageContext,
+): Promise<Stored> => {
+  if (records.length === 0) return { written: 0, deferred: 0 };
+  const idOf = (canonical: CanonicalRecord): number => peeks.get(canonical.record.crmId)?.contactId ?? 0;
+  const ids = records.map(idOf);
+  const rows = await tx.lockContacts(ids, 'skip');
+  const states = await tx.lockStates(ids, 'skip');
+  // A new statement, only now that the locks are held: it sees every edit that committed before them.
+  const situations = await tx.read(ids);
+
+  const deferred: Mark[] = [];
+  const free: { canonical: CanonicalRecord; situation: Situation }[] = [];
+  for (const canonical of records) {
+    const contactId = idOf(canonical);
+    const situation = situations.get(contactId);
+    const locked = situation !== undefined && states.has(contactId) && (situation.row === null || rows.has(contactId));
+    if (locked && !isStale({ ...situation, busy: situation.attempt !== null }, page)) free.push({ canonical, situation });
+    else deferred.push({ crmId: canonical.record.crmId, reason: 'deferred' });
+  }
+  await tx.mark(deferred);
+  const written = await mergeAll(tx, free, page, context);
+  return { written, deferred: deferred.length };
+};
+
+const mergeAll = async (
+  tx: MirrorTx,
+  contacts: readonly { canonical: CanonicalRecord; situation: Situation }[],
+  page: Page,
+  context: PageContext,
+): Promise<number> => {
+  const living = contacts.flatMap(({ canonical, situation: { row, ...rest } }) =>
+    row === null ? [] : [{ canonical, situation: { ...rest, row }, ...reconcile({ ...rest, row }, canonical, context) }],
+  );
+  const writes = living.map(({ write }) => write).filter((write) => !isEmptyWrite(write));
+  if (writes.length > 0) await tx.save(writes);
+  await tx.recordConflicts(living.flatMap(({ situation, conflicts }) => conflicts.map((c) => ({ ...c, contactId: situation.contactId }))));
+  // A merge can leave something to push that nobody edited just now: a union of phones, say.
+  await tx.queue(living.filter(({ dirty }) => dirty).map(({ situation }) => situation.contactId), 'update');
+  await tx.markVisibility(
+    living.filter(({ situation }) => situation.goneAt !== null || situation.hiddenAt !== null).map(({ situation }) => situation.contactId),
+    'visible',
+  );
+  const moved = living.filter(({ write, situation }) => write.crmTimes !== null || LINK_KINDS.some((kind) => situation.base?.links[kind] == null));
+  await tx.mark(moved.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
+  let written = writes.length;
+  for (const { canonical, situation } of contacts) {
+    if (situation.row === null) written += await revive(tx, canonical, situation, page, context);
+  }
+  return written;
+};
+
+/**
+ * A record of a contact whose row is gone. A deletion that still has to be pushed stands, unless the contact was edited in the CRM since:
+ * then it is a conflict, and where the edit wins, or the contact was restored there, the row comes back under its old id.
+ */
+const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situation, page: Page, context: PageContext): Promise<number> => {
+  if (situation.open.deletedAt !== null && situation.deletedAt === null) {
+    const changed = situation.base !== null && bringsChange(canonical, situation);
+    if (!changed) return 0;
+    // The CRM's edit is the only one there is: `newest` lets it live, and only the policy `mirror` follows the deletion.
+    const policy = context.policyOf('contact');
+    const outcome = policy === 'mirror' ? 'mirror' : 'crm';
+    const { base } = situation;
+    await tx.recordConflicts([
+      { contactId: situation.contactId, field: 'contact', base: base?.fields ?? null, local: null, remote: canonical.fields, outcome, policy, compared: null },
+    ]);
+    if (outcome === 'mirror') return 0;
+  }
+  await insertAll(tx, [{ canonical, contactId: situation.contactId }], page, context);
+  return 1;
+};
+
+const bringsChange = (canonical: CanonicalRecord, situation: Situation): boolean =>
+  !sameValue(canonical.fields, situation.base?.fields ?? null);
+
+const storeUnknown = async (tx: MirrorTx, records: readonly CanonicalRecord[], page: Page, context: PageContext): Promise<Stored> => {
+  if (records.length === 0) return { written: 0, deferred: 0 };
+  // From here on no create can be settled until this transaction ends, so an id that is unknown now stays unknown.
+  await tx.lockPairing();
+  const [paired, openCreate] = [await tx.peek(records.map(({ record }) => record.crmId)), await tx.oldestOpenCreate()];
+  const mayBeOurs = ({ record }: CanonicalRecord): boolean =>
+    openCreate !== null &&
+    (record.createdAt === null || record.createdAt.getTime() + context.clockOffsetMs >= openCreate.getTime() - CLOCK_ERROR_MS);
+  const deferred = records.filter((canonical) => paired.has(canonical.record.crmId) || mayBeOurs(canonical));
+  const newcomers = records.filter((canonical) => !deferred.includes(canonical));
+  await tx.mark(deferred.map(({ record }) => ({ crmId: record.crmId, reason: 'deferred' as const })));
+
+  const matches = context.firstRun ? await tx.matchUnpaired(newcomers.map(({ record }) => record)) : new Map<number, number>();
+  for (const [crmId, contactId] of matches) await tx.pair(contactId, crmId);
+  const situations = await tx.read([...matches.values()]);
+  const met = newcomers.flatMap((canonical) => {
+    const situation = situations.get(matches.get(canonical.record.crmId) ?? -1);
+    return situation === undefined ? [] : [{ canonical, situation }];
+  });
+  await mergeAll(tx, met, page, context);
+  const fresh = newcomers.filter(({ record }) => !matches.has(record.crmId));
+  await insertAll(tx, fresh.map((canonical) => ({ canonical })), page, context);
+  return { written: newcomers.length, deferred: deferred.length };
+};
+
+const insertAll = async (
+  tx: MirrorTx,
+  contacts: readonly { canonical: CanonicalRecord; contactId?: number }[],
+  page: Page,
+  context: PageContext,
+): Promise<void> => {
+  if (contacts.length === 0) return;
+  await tx.insert(contacts.map(toNewContact));
+  await tx.mark(contacts.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
+};
+
+const toNewContact = ({ canonical, contactId }: { canonical: CanonicalRecord; contactId?: number }): NewContact => {
+  const { record, fields, links, hash, extraHash } = canonical;
+  const cleared = Object.entries(record.fields.custom_fields).filter(([name]) => !(name in fields.custom_fields));
+  return {
+    record,
+    fields: { ...fields, custom_fields: { ...fields.custom_fields, ...Object.fromEntries(cleared.map(([name]) => [name, null])) } },
+    base: { fields, links },
+    baseHash: hash,
+    extraHash,
+    ...(contactId === undefined ? {} : { contactId }),
+  };
+};

@@ -1,0 +1,78 @@
+/**
+ * What a contact needs next: the fewest calls that make the CRM equal to the row. Pure; asked again after each answer, since an answer is a
+ * record like any other and may change what is left.
+ */
+import { canonicalFields, diffFields, LINK_KINDS, type ContactFields, type CustomFieldDefs, type FieldName, type LinkKind } from '../domain/contact.ts';
+import { diffLinks } from '../domain/merge.ts';
+import type { ContactBody, LinkIds } from '../ports/crm.ts';
+import type { Situation } from '../ports/mirror.ts';
+
+/** How far an attempt is. */
+export interface Progress {
+  /** The contact was read in this attempt. */
+  readonly hasRead: boolean;
+  /** An earlier write's outcome is not known: nothing is sent before the contact was read. */
+  readonly mustRead: boolean;
+  /** Calls made, or parked, in this attempt: at most one of a kind. */
+  readonly spent: ReadonlySet<WriteCall>;
+}
+export type WriteCall = 'update' | 'attach' | 'detach' | 'sync';
+
+export type NextCall =
+  | { readonly call: 'read' }
+  | { readonly call: 'update'; readonly body: ContactBody; readonly fields: readonly FieldName[] }
+  | { readonly call: 'attach' | 'detach' | 'sync'; readonly ids: LinkIds };
+
+type Living = Situation & { readonly row: NonNullable<Situation['row']> };
+
+/** The next call, or null when nothing is left that this attempt may do. */
+export const nextCall = (situation: Living, progress: Progress, customFields: CustomFieldDefs): NextCall | null => {
+  if (progress.mustRead && !progress.hasRead) return { call: 'read' };
+  const fields = progress.spent.has('update') ? [] : fieldsToPush(situation, customFields);
+  // A phone list is written whole, so it is read just before.
+  if (fields.includes('phones') && !progress.hasRead) return { call: 'read' };
+  if (fields.length > 0) return { call: 'update', fields, body: toBody(canonicalFields(situation.row.fields, customFields), fields) };
+  return nextLinkCall(situation, progress);
+};
+
+/** Fields in which the row differs from what both sides last agreed on, but for those that wait for a person. */
+export const fieldsToPush = (situation: Living, customFields: CustomFieldDefs): readonly FieldName[] => {
+  if (situation.base === null) return [];
+  const local = canonicalFields(situation.row.fields, customFields);
+  const base = canonicalFields(situation.base.fields, customFields);
+  return diffFields(local, base).filter((field) => !situation.heldFields.has(field));
+};
+
+const nextLinkCall = (situation: Living, { hasRead, spent }: Progress): NextCall | null => {
+  const base = situation.base?.links ?? { companies: null, deals: null, activities: null };
+  const { attach, detach } = diffLinks(base, situation.row.links, situation.open);
+  const ids = { attach: {} as Writable, detach: {} as Writable, sync: {} as Writable };
+  for (const kind of LINK_KINDS) {
+    const [adds, removes] = [attach[kind].length > 0, detach[kind].length > 0];
+    // A sync call replaces the set. It is wiped if the CRM knows none of the ids, so one that it does know has to stay in it.
+    const safe = situation.row.links[kind].some((id) => base[kind]?.includes(id) === true);
+    if (adds && removes && safe && !spent.has('sync')) ids.sync[kind] = situation.row.links[kind];
+    else {
+      if (adds) ids.attach[kind] = attach[kind];
+      if (removes) ids.detach[kind] = detach[kind];
+    }
+  }
+  // The set that a sync call replaces is read just before.
+  if (!isEmpty(ids.sync)) return hasRead ? { call: 'sync', ids: ids.sync } : { call: 'read' };
+  for (const call of ['attach', 'detach'] as const) if (!isEmpty(ids[call]) && !spent.has(call)) return { call, ids: ids[call] };
+  return null;
+};
+
+type Writable = { [K in LinkKind]?: readonly number[] };
+const isEmpty = (ids: LinkIds): boolean => Object.keys(ids).length === 0;
+
+/** A body with these fields only: every field sent may overwrite somebody's newer edit. */
+export const toBody = (fields: ContactFields, names: readonly FieldName[]): ContactBody => {
+  const body: Record<string, unknown> = {};
+  const custom: Record<string, unknown> = {};
+  for (const name of names) {
+    if (name in fields) body[name] = fields[name as keyof ContactFields];
+    else custom[name] = fields.custom_fields[name] ?? null;
+  }
+  return (Object.keys(custom).length === 0 ? body : { ...body, custom_fields: custom }) as ContactBody;
+};

@@ -1,0 +1,133 @@
+/**
+ * The changes pull: what changed in the CRM since the watermark, into the mirror.
+ *
+ * - Marks first: contacts that an earlier page could not settle are read by their ids.
+ * - Then the newest changes, `updated_at` descending, down to the watermark less an overlap: commits come late and times have whole
+ *   seconds, so content is compared, never times. In this order an edit repeats rows and hides none.
+ * - The watermark moves once, in the transaction of the last page, to the run's start on the CRM's clock. Until then a crash repeats pages.
+ * - A deletion is followed only where the CRM lists the id in its trash, here, or answers 404 for it, in the sweep.
+ * - A run that finds nothing writes nothing: no row of its own, no watermark.
+ */
+import type { CrmFailure } from '../domain/errors.ts';
+import type { ContactPage, CrmResult, ListParams } from '../ports/crm.ts';
+import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+import { readMarks } from './marks.ts';
+import { applyPage, type PageReport } from './page.ts';
+import { removeGone } from './removal.ts';
+
+export interface PullOptions {
+  /** How far before the watermark to read again. */
+  readonly overlapMs: number;
+  /** False for the short look before a push: it must not stand in for a pull with the full overlap. */
+  readonly movesWatermark: boolean;
+}
+
+export interface PullReport {
+  readonly pages: number;
+  readonly rowsSeen: number;
+  readonly rowsWritten: number;
+  readonly removed: number;
+  /** What ended the run early; what it had stored stays stored, the watermark does not move. */
+  readonly stoppedBy: CrmFailure | null;
+}
+
+type Feed = 'changes' | 'trash';
+
+export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise<PullReport> => {
+  const marks = await readMarks(deps, ['deferred', 'approved'], 'changes');
+  if (marks.stoppedBy !== null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, stoppedBy: marks.stoppedBy };
+  const account = await deps.mirror.account();
+  if (account.changesWatermark === null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, stoppedBy: null };
+
+  const context = await loadContext(deps);
+  const changes = await walkFeed(deps, context, 'changes', account.changesWatermark, options);
+  if (changes.stoppedBy !== null || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
+  const trash = await walkFeed(deps, context, 'trash', account.trashWatermark ?? account.changesWatermark, options);
+  return add({ ...trash, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten }, marks.read + changes.rowsSeen, marks.written);
+};
+
+const add = (report: PullReport, seen: number, written: number): PullReport => ({
+  ...report,
+  rowsSeen: report.rowsSeen + seen,
+  rowsWritten: report.rowsWritten + written,
+});
+
+const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, watermark: Date, options: PullOptions): Promise<PullReport> => {
+  const since = new Date(watermark.getTime() - options.overlapMs);
+  const report = { pages: 0, rowsSeen: 0, rowsWritten: 0, removed: 0 };
+  let context = runContext;
+  let startedAt: Date | null = null;
+  let total: number | null = null;
+  for (let page = 1; ; page += 1) {
+    const requestedAt = await deps.mirror.now();
+    const answer = await listPage(deps, feed, page, since);
+    if (!answer.ok) return { ...report, stoppedBy: answer.failure };
+    const { value, meta } = answer;
+    startedAt ??= meta.date;
+    const last = reachesBack(value, since) || page >= value.lastPage;
+    // Something was deleted while we read: rows slid towards the front, across the edge of the page before.
+    const shrank = total !== null && value.total < total;
+    total = value.total;
+    const movesTo = last && !shrank && options.movesWatermark && startedAt !== null && startedAt > watermark ? startedAt : null;
+    const stored = await storePage(deps, feed, value, { requestedAt, context, offset: clockOffsetMs(requestedAt, meta), movesTo, pages: page });
+    context = { ...context, customFields: stored.customFields };
+    report.pages += 1;
+    report.rowsSeen += value.records.length;
+    report.rowsWritten += stored.written;
+    report.removed += stored.removed;
+    if (shrank && page > 1) page -= 2;
+    else if (last) return { ...report, stoppedBy: null };
+  }
+};
+
+const listPage = async (deps: SyncDeps, feed: Feed, page: number, since: Date): Promise<CrmResult<ContactPage>> => {
+  const capabilities = deps.capabilities.get();
+  const params: ListParams = {
+    order: { field: 'updated_at', direction: 'desc' },
+    perPage: capabilities.perPage,
+    page,
+    ...(capabilities.filters ? { updatedSince: since } : {}),
+    ...(capabilities.withLinks && feed === 'changes' ? { with: ['companies', 'deals'] } : {}),
+  };
+  const options = callOptions(deps, 'changes');
+  return feed === 'changes' ? await deps.crm.list(params, options) : await deps.crm.listTrashed(params, options);
+};
+
+/** Older than what is asked for: where the CRM ignores the filter, this ends the walk just as well. */
+const reachesBack = (page: ContactPage, since: Date): boolean =>
+  page.records.length === 0 || page.records.some(({ updatedAt }) => updatedAt !== null && updatedAt < since);
+
+interface Store {
+  readonly requestedAt: Date;
+  readonly context: RunContext;
+  readonly offset: number;
+  /** The new watermark, on the last page. */
+  readonly movesTo: Date | null;
+  readonly pages: number;
+}
+
+const storePage = async (
+  deps: SyncDeps,
+  feed: Feed,
+  page: ContactPage,
+  { requestedAt, context, offset, movesTo, pages }: Store,
+): Promise<Pick<PageReport, 'written' | 'customFields'> & { readonly removed: number }> => {
+  if (feed === 'trash') {
+    // Listed in the trash: proof for that very id.
+    const gone = await removeGone(deps, page.records.map(({ crmId }) => crmId), requestedAt);
+    if (movesTo !== null && (gone.removed > 0 || pages > 1)) await deps.mirror.transaction((tx) => tx.saveWatermark(feed, movesTo));
+    return { written: 0, removed: gone.removed, customFields: context.customFields };
+  }
+  const applied = await deps.mirror.transaction(async (tx) => {
+    const report = await applyPage(
+      tx,
+      { records: page.records, bad: page.bad, requestedAt, answers: [] },
+      { ...context, clockOffsetMs: offset },
+    );
+    // Not for nothing: a quiet run leaves no trace, and reads the same few records again next time.
+    if (movesTo !== null && (report.changed || pages > 1)) await tx.saveWatermark(feed, movesTo);
+    return report;
+  });
+  return { ...applied, removed: 0 };
+};

@@ -1,0 +1,274 @@
+/**
+ * The push: what was edited here, into the CRM.
+ *
+ * - A contact is claimed (its state locked, its log rows to `sending` under one number, its row read in a later statement) and the claim is
+ *   committed before any call: from then on no page touches the contact.
+ * - What is sent is the difference between the row and the base, never the log's rows: 500 edits are one PUT, A→B→A is none.
+ * - An answer is a record like any other: the fields that were sent are agreed, all others go through the merge.
+ * - A call whose outcome is unknown is never repeated unread: the contact is read, merged, and only what is still different is sent.
+ * - Settling touches only log rows with this attempt's number: what was committed later stays pending and gets its own turn.
+ */
+import { brakeAllowance } from '../domain/brake.ts';
+import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
+import type { RemoteContact } from '../domain/contact.ts';
+import type { CrmFailure } from '../domain/errors.ts';
+import type { CrmResult } from '../ports/crm.ts';
+import type { Situation } from '../ports/mirror.ts';
+import { absorb, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { clockOffsetMs, loadContext } from './context.ts';
+import { createInCrm } from './create.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+import { allActivities, readMarks } from './marks.ts';
+import { nextCall, type NextCall, type Progress } from './plan.ts';
+import { pullChanges } from './pull.ts';
+import { controlAnswers } from './removal.ts';
+
+export interface PushReport {
+  /** Contacts whose attempt was settled. */
+  readonly contacts: number;
+  /** Nothing will work until a person acts, or the CRM asked for a pause: the loop ended early. */
+  readonly stoppedBy: CrmFailure | null;
+}
+
+/** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
+const CLAIMS_PER_WORKER = 2;
+
+/** Pushes until nothing is due. `freshAt`: when the base was last pulled, on the monotonic clock. */
+export const pushDue = async (deps: SyncDeps, freshness: Freshness): Promise<PushReport> => {
+  const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
+  if (marks.stoppedBy !== null) return { contacts: 0, stoppedBy: marks.stoppedBy };
+  const queue: Job[] = [];
+  const state = { contacts: 0, stoppedBy: null as CrmFailure | null };
+  let claiming: Promise<void> | null = null;
+  const refill = async (): Promise<void> => {
+    const stale = await makeBaseFresh(deps, freshness);
+    if (stale !== null) state.stoppedBy = stale;
+    else queue.push(...(await claimDue(deps)));
+  };
+  const worker = async (): Promise<void> => {
+    while (state.stoppedBy === null && !deps.signal.aborted) {
+      if (queue.length === 0) {
+        claiming ??= refill().finally(() => (claiming = null));
+        await claiming;
+      }
+      const job = queue.shift();
+      if (job === undefined) return;
+      state.stoppedBy ??= await pushContact(deps, job);
+      state.contacts += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, worker));
+  for (const job of queue) await handBack(deps, job);
+  return state;
+};
+
+/** When the base was last made fresh. */
+export interface Freshness {
+  pulledAtMs: number | null;
+}
+
+/**
+ * One changes pull for the batch if the last is older than a few seconds and an edit could lose: under the policy `mirror` it cannot. It
+ * comes before the claim, since no page may touch a claimed contact.
+ */
+const makeBaseFresh = async (deps: SyncDeps, freshness: Freshness): Promise<CrmFailure | null> => {
+  const { conflictPolicy, freshMs } = deps.settings;
+  const now = deps.clock.monotonicMs();
+  if (freshness.pulledAtMs !== null && now - freshness.pulledAtMs < freshMs) return null;
+  if ((await deps.mirror.nextDueMs(await pushable(deps))) !== 0) return null;
+  const policies = await deps.mirror.fieldPolicies();
+  if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
+  const pulled = await pullChanges(deps, { overlapMs: freshMs * 2, movesWatermark: false });
+  if (pulled.stoppedBy === null) freshness.pulledAtMs = now;
+  return pulled.stoppedBy;
+};
+
+/** Creates wait for the first complete sweep: what is here already may be there already. */
+const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boolean }> => ({ creates: (await mirror.account()).firstSweepAt !== null });
+
+const claimDue = async (deps: SyncDeps): Promise<readonly Job[]> => {
+  const kinds = await pushable(deps);
+  const context = await loadContext(deps);
+  return await deps.mirror.transaction(async (tx) => {
+    const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
+    if (due.length === 0) return [];
+    const doubtful = await tx.read(due);
+    const attempt = await tx.claim(due);
+    // In a later statement: what commits after this stays pending and is not lost.
+    const situations = await tx.read(due);
+    return due.flatMap((contactId) => {
+      const situation = situations.get(contactId);
+      return situation === undefined ? [] : [{ attempt, context, situation, doubtful: isDoubtful(doubtful.get(contactId)), made: new Set<ChangeOp>(), refused: [] }];
+    });
+  });
+};
+
+const isDoubtful = (before: Situation | undefined): boolean => before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
+
+/** Answers what should end the loop: a failure that would meet every other contact as well. */
+const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
+  const { situation } = job;
+  if (situation.row === null) return await pushDelete(deps, job);
+  if (situation.goneAt !== null) return await finish(deps, job, { parked: 'deleted_in_crm' });
+  if (situation.crmId !== null) return await pushUpdate(deps, job, situation.crmId);
+  const created = await createInCrm(deps, job);
+  return 'crmId' in created ? await pushUpdate(deps, created.job, created.crmId) : created.stoppedBy;
+};
+
+/** Field and link calls, one after the other, until the row and the CRM are equal or nothing more may be done. */
+const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<CrmFailure | null> => {
+  let job = first;
+  let progress: Progress = { hasRead: false, mustRead: job.doubtful, spent: new Set() };
+  let rereads = 0;
+  for (;;) {
+    const { row, ...rest } = job.situation;
+    const next = row === null ? null : nextCall({ ...rest, row }, progress, job.context.customFields);
+    if (next === null) return await finish(deps, job, {});
+    const requestedAt = await deps.mirror.now();
+    const answer = await send(deps, job, crmId, next);
+    if (answer.ok) {
+      progress = next.call === 'read' ? { ...progress, hasRead: true } : { ...progress, spent: spend(progress, next) };
+      const absorbed = await absorb(deps, job, { next, progress, record: answer.value, offset: clockOffsetMs(requestedAt, answer.meta) });
+      if (absorbed === 'settled') return null;
+      job = absorbed;
+      continue;
+    }
+    const after = await onFailure(deps, job, crmId, next, answer.failure, rereads);
+    if ('ended' in after) return after.ended;
+    job = after.job;
+    // Told that our picture is old: read, merge, and send only what is still different.
+    if (after.readAgain) progress = { ...progress, mustRead: true, hasRead: false };
+    if (after.readAgain) rereads += 1;
+    if (!after.readAgain || next.call === 'attach') progress = { ...progress, spent: spend(progress, next) };
+  }
+};
+
+const spend = ({ spent }: Progress, { call }: NextCall): Progress['spent'] => new Set(call === 'read' ? spent : [...spent, call]);
+
+const send = async (deps: SyncDeps, job: Job, crmId: number, next: NextCall): Promise<CrmResult<RemoteContact>> => {
+  const options = callOptions(deps, 'edit');
+  switch (next.call) {
+    case 'read':
+      return await readContact(deps, job, crmId);
+    case 'update': {
+      const needsName = deps.capabilities.get().firstNameRequired && next.body.first_name === undefined;
+      const name = job.situation.base?.fields.first_name;
+      return await deps.crm.update(crmId, needsName && name != null ? { first_name: name, ...next.body } : next.body, options);
+    }
+    case 'attach':
+      return await deps.crm.attach(crmId, next.ids, options);
+    case 'detach':
+      return await deps.crm.detach(crmId, next.ids, options);
+    case 'sync':
+      return await deps.crm.sync(crmId, next.ids, options);
+  }
+};
+
+/** The contact, with its activities where the CRM can read them and an edit of them is under way. */
+const readContact = async (deps: SyncDeps, job: Job, crmId: number): Promise<CrmResult<RemoteContact>> => {
+  const contact = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
+  const { base, row } = job.situation;
+  const edited = base?.links.activities != null && row !== null && base.links.activities.join() !== row.links.activities.join();
+  if (!contact.ok || !edited || !deps.capabilities.get().activities) return contact;
+  const activities = await allActivities(deps, crmId, 'edit');
+  if ('failure' in activities) return { ok: false, failure: activities.failure, meta: contact.meta };
+  return { ...contact, value: { ...contact.value, links: { ...contact.value.links, activities: activities.ids } } };
+};
+
+type AfterFailure =
+  /** The attempt is settled; a failure in it ends the loop, since it would meet every other contact as well. */
+  { readonly ended: CrmFailure | null } | { readonly job: Job; readonly readAgain: boolean };
+
+const ENDS_THE_LOOP = new Set<CrmFailure['class']>(['fatal', 'later']);
+
+/** An attempt that is told more often that its picture is old waits for its next turn. */
+const REREADS_MAX = 2;
+
+const onFailure = async (
+  deps: SyncDeps,
+  job: Job,
+  crmId: number,
+  next: NextCall,
+  failure: CrmFailure,
+  rereads: number,
+): Promise<AfterFailure> => {
+  if (next.call === 'update' && learnsFirstName(deps, next, failure)) {
+    await deps.capabilities.learn({ firstNameRequired: true });
+    return { job, readAgain: true };
+  }
+  if (failure.code === 'not_found' && failure.proven) return await onGone(deps, job, crmId);
+  if (failure.class === 'refetch' && next.call !== 'read' && rereads < REREADS_MAX) {
+    // 409 on an attach: the link is there already. Reading tells whether it is so.
+    const made = next.call === 'attach' ? new Set<ChangeOp>([...job.made, 'attach']) : job.made;
+    return { job: { ...job, made }, readAgain: true };
+  }
+  if (failure.class === 'park' && next.call !== 'read') {
+    const ops: readonly ChangeOp[] = next.call === 'update' ? ROW_OPS : next.call === 'sync' ? LINK_OPS : [next.call];
+    return { job: { ...job, refused: [...job.refused, { ops, code: failure.code, message: failure.message }] }, readAgain: false };
+  }
+  await settleFailure(deps, job, failure);
+  return { ended: ENDS_THE_LOOP.has(failure.class) ? failure : null };
+};
+
+/** The seed calls first_name required on update, the CRM seen does not: where it is, it is learned from the refusal, once. */
+const learnsFirstName = (deps: SyncDeps, next: NextCall & { readonly call: 'update' }, failure: CrmFailure): boolean =>
+  failure.class === 'park' && 'first_name' in failure.fields && next.body.first_name === undefined && !deps.capabilities.get().firstNameRequired;
+
+/**
+ * Deleted there, edited here. Where the edit lives and the CRM has its trash, the contact is restored; once purged, and with a control that
+ * the CRM is itself, it is created again under the same row. Without a trash the reader of the mark proves and settles it.
+ */
+const onGone = async (deps: SyncDeps, job: Job, crmId: number): Promise<AfterFailure> => {
+  const policy = job.context.policyOf('contact');
+  const retryLater = async (): Promise<AfterFailure> => {
+    await handBack(deps, job, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
+    return { ended: null };
+  };
+  if (!deps.capabilities.get().trash || policy === 'crm' || policy === 'manual') return await retryLater();
+  const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
+  if (restored.ok) return { job, readAgain: true };
+  if (restored.failure.code !== 'not_found') {
+    await settleFailure(deps, job, restored.failure);
+    return { ended: ENDS_THE_LOOP.has(restored.failure.class) ? restored.failure : null };
+  }
+  const control = await controlAnswers(deps, await deps.mirror.oneSeen());
+  if (!control.proven) return await retryLater();
+  await underLocks(deps, job, (tx, situation) => tx.unpair(situation.contactId));
+  await handBack(deps, job);
+  return { ended: null };
+};
+
+/** A deleted row. The brake first: many deletes are more likely a mistake than a wish. */
+const pushDelete = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
+  let { crmId } = job.situation;
+  if (crmId === null && job.situation.intent !== null) {
+    // Deleted while its create was unknown: if the CRM has it, it is adopted first and deleted then.
+    const asked = await createInCrm(deps, job);
+    if (!('crmId' in asked)) return asked.stoppedBy;
+    ({ crmId } = asked);
+  }
+  if (crmId === null) return await finish(deps, job, {});
+  if (!job.situation.open.approved && (await holdsDelete(deps, job))) return null;
+  if (job.doubtful) {
+    const read = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
+    if (!read.ok && read.failure.code === 'not_found' && read.failure.proven) return await finish(deps, job, { called: true });
+    if (!read.ok) return await deleteFailed(deps, job, read.failure);
+  }
+  const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
+  if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
+  return await deleteFailed(deps, job, answer.failure);
+};
+
+const deleteFailed = async (deps: SyncDeps, job: Job, failure: CrmFailure): Promise<CrmFailure | null> => {
+  await settleFailure(deps, job, failure);
+  return ENDS_THE_LOOP.has(failure.class) ? failure : null;
+};
+
+const holdsDelete = async (deps: SyncDeps, job: Job): Promise<boolean> =>
+  await deps.mirror.transaction(async (tx) => {
+    const { lastHour, waiting, mirrorRows } = await tx.brakeLoad('push');
+    if (waiting <= brakeAllowance(lastHour, mirrorRows, deps.settings.brake)) return false;
+    const reason = `${waiting} contacts were deleted in the mirror, more than the brake lets through in an hour`;
+    await tx.hold('push', reason, [job.situation.contactId]);
+    return true;
+  });

@@ -1,0 +1,107 @@
+/**
+ * A contact leaves the mirror: only with proof for its very id, under the brake, and never over an edit.
+ *
+ * Proof is the CRM's trash listing the id, or its own 404 for the id together with a control: another id, seen in this run, that answers
+ * 200. Without the control, a token that lost its rights or a broken deployment would look like an empty account.
+ */
+import { brakeAllowance } from '../domain/brake.ts';
+import type { CrmFailure } from '../domain/errors.ts';
+import type { ConflictOutcome } from '../domain/merge.ts';
+import type { MirrorTx, Situation } from '../ports/mirror.ts';
+import { loadContext, type RunContext } from './context.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+
+export interface RemovalReport {
+  readonly removed: number;
+  readonly held: number;
+}
+
+/**
+ * Removes the rows of contacts that are proven gone. What is edited here lives on, as the policy says; what is not free keeps its mark.
+ * @param requestedAt the database's time before the proof was asked for
+ * @param approved a person approved it: the brake has been passed
+ */
+export const removeGone = async (
+  deps: SyncDeps,
+  crmIds: readonly number[],
+  requestedAt: Date,
+  { approved = false }: { readonly approved?: boolean } = {},
+): Promise<RemovalReport> => {
+  if (crmIds.length === 0) return { removed: 0, held: 0 };
+  const context = await loadContext(deps);
+  return await deps.mirror.transaction(async (tx) => {
+    const peeks = await tx.peek(crmIds);
+    const present = [...peeks.values()].filter(({ hasRow, goneAt }) => hasRow && (goneAt === null || approved));
+    if (present.length === 0) return { removed: 0, held: 0 };
+    const ids = present.map(({ contactId }) => contactId);
+    const [rows, states] = [await tx.lockContacts(ids, 'skip'), await tx.lockStates(ids, 'skip')];
+    const situations = await tx.read(ids);
+    const free: Situation[] = [];
+    for (const { contactId, crmId } of present) {
+      const situation = situations.get(contactId);
+      const busy = situation === undefined || !rows.has(contactId) || !states.has(contactId) || situation.attempt !== null;
+      if (busy || (situation.settledAt !== null && situation.settledAt >= requestedAt)) await tx.mark([{ crmId, reason: 'deferred' }]);
+      else free.push(situation);
+    }
+    return await removeFree(tx, free, context, deps, approved);
+  });
+};
+
+const removeFree = async (
+  tx: MirrorTx,
+  free: readonly Situation[],
+  context: RunContext,
+  deps: SyncDeps,
+  approved: boolean,
+): Promise<RemovalReport> => {
+  const removable: number[] = [];
+  for (const situation of free) {
+    if (await outlives(tx, situation, context, deps.capabilities.get().trash)) continue;
+    removable.push(situation.contactId);
+  }
+  const load = await tx.brakeLoad('pull');
+  const allowance = approved ? removable.length : brakeAllowance(load.lastHour, load.mirrorRows, deps.settings.brake);
+  const now = removable.length <= allowance ? removable : [];
+  const held = removable.slice(now.length);
+  if (now.length > 0) await tx.remove(now);
+  if (held.length > 0) {
+    await tx.hold('pull', `${held.length} contacts are gone in the CRM, more than the brake lets through (${allowance} left this hour)`, held);
+  }
+  return { removed: now.length, held: held.length };
+};
+
+/**
+ * Deleted there, edited here: a conflict, always recorded. Where the edit lives, the push restores the contact from the trash if there is
+ * one, and otherwise creates it again under the same id.
+ */
+const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext, hasTrash: boolean): Promise<boolean> => {
+  const edited = situation.row !== null && situation.open.ops.size > 0;
+  if (!edited) return false;
+  const policy = context.policyOf('contact');
+  const outcome: ConflictOutcome = policy === 'manual' ? 'open' : policy === 'crm' ? 'crm' : 'mirror';
+  await tx.recordConflicts([
+    {
+      contactId: situation.contactId,
+      field: 'contact',
+      base: situation.base?.fields ?? null,
+      local: situation.row?.fields ?? null,
+      remote: null,
+      outcome,
+      policy,
+      compared: null,
+    },
+  ]);
+  if (outcome === 'crm') return false;
+  if (outcome === 'open') await tx.markVisibility([situation.contactId], 'gone');
+  else if (!hasTrash) await tx.unpair(situation.contactId);
+  return true;
+};
+
+export type Proof = { readonly proven: true } | { readonly proven: false; readonly failure: CrmFailure | null };
+
+/** Whether the CRM still answers 200 for an id that it just showed us: only then does its 404 for another one mean anything. */
+export const controlAnswers = async (deps: SyncDeps, controlId: number | null): Promise<Proof> => {
+  if (controlId === null) return { proven: false, failure: null };
+  const answer = await deps.crm.retrieve(controlId, callOptions(deps, 'sweep'));
+  return answer.ok ? { proven: true } : { proven: false, failure: answer.failure };
+};

@@ -1,0 +1,106 @@
+/** Bounded pieces of work, each a whole: what the daemon's loops, the one-shot commands and the tests call. */
+import type { CrmFailure } from '../domain/errors.ts';
+import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type CrmResult } from '../ports/crm.ts';
+import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
+import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
+import { readMarks } from './marks.ts';
+import { pullChanges, type PullReport } from './pull.ts';
+import { pushDue, type Freshness } from './push.ts';
+import { sweep } from './sweep.ts';
+
+export type Probe = (crm: Crm, options: CallOptions) => Promise<CrmResult<Capabilities>>;
+
+/** What was found lasts a day: an upgrade of the CRM is noticed by the next. */
+const PROBE_AGE_MAX_MS = 24 * 3_600_000;
+
+/** The daemon's memory of `sync.capabilities`; until something was found, only what the public API documents is used. */
+export const createCapabilityStore = (mirror: Mirror): CapabilityStore & { set(capabilities: Capabilities): void } => {
+  let current = DOCUMENTED_ONLY;
+  return {
+    get: () => current,
+    set: (capabilities) => (current = capabilities),
+    learn: async (change) => {
+      current = { ...current, ...change };
+      await mirror.saveCapabilities(current);
+    },
+  };
+};
+
+/** Finds out, at most once a day, what the CRM can do, and reads the account's custom fields. Answers what kept it from finding out. */
+export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createCapabilityStore>, probe: Probe): Promise<CrmFailure | null> => {
+  const [known, now] = [await deps.mirror.capabilities(), await deps.mirror.now()];
+  if (known !== null) store.set(known.found);
+  if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) return null;
+  const options = callOptions(deps, 'changes');
+  const probed = await probe(deps.crm, options);
+  if (!probed.ok) return probed.failure;
+  // Learned from a refusal, not found by reading: it stays.
+  const found = { ...probed.value, firstNameRequired: known?.found.firstNameRequired ?? false };
+  if (found.customFields) {
+    const fields = await deps.crm.customFields(options);
+    if (!fields.ok) return fields.failure;
+    await deps.mirror.transaction((tx) => tx.saveCustomFields(fields.value));
+  }
+  store.set(found);
+  // Before the first contact is seen an account shows little: it is asked again once there is something to see.
+  if ((await deps.mirror.contactCount()) > 0 || found.filters) await deps.mirror.saveCapabilities(found);
+  deps.log.info({ ...found, app_version: probed.meta.appVersion }, 'found out what the CRM can do');
+  return null;
+};
+
+/** A changes pull with the full overlap. */
+export const pullOnce = async (deps: SyncDeps, freshness: Freshness): Promise<PullReport> => {
+  const startedMs = deps.clock.monotonicMs();
+  const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, movesWatermark: true });
+  if (report.stoppedBy === null) freshness.pulledAtMs = startedMs;
+  return report;
+};
+
+export interface SweepEnd {
+  readonly runId: number;
+  readonly complete: boolean;
+  readonly rowsWritten: number;
+  readonly removed: number;
+  readonly held: number;
+  readonly stoppedBy: CrmFailure | null;
+}
+
+/** A sweep or resync from its run's beginning, or from where a crash left it, to its recorded end. */
+export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' | 'resync'>, requested: Run | null): Promise<SweepEnd> => {
+  const run = requested ?? (await deps.mirror.resumableRun(kind)) ?? (await deps.mirror.startRun(kind, false));
+  try {
+    const report = await sweep(deps, run);
+    if (report.stoppedBy === null && report.complete && run.withLinks) await deps.mirror.markAll(linkReasons(deps));
+    const interrupted = report.stoppedBy !== null && deps.signal.aborted;
+    // An aborted run keeps its state `running`, so that the next leader resumes it.
+    if (!interrupted) {
+      const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';
+      await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
+    }
+    return { runId: run.id, ...report };
+  } catch (error) {
+    if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
+    throw error;
+  }
+};
+
+const linkReasons = (deps: SyncDeps): readonly ('links' | 'activities')[] => (deps.capabilities.get().activities ? ['links', 'activities'] : ['links']);
+
+/** Reads the links that no list told, in the lowest lane but the sweep's. */
+export const backfillLinks = async (deps: SyncDeps, onProgress?: (read: number) => Promise<void>): Promise<CrmFailure | null> => {
+  if ((await deps.mirror.countMarks(['links', 'activities'])) === 0) return null;
+  return (await readMarks(deps, ['links', 'activities'], 'links', onProgress)).stoppedBy;
+};
+
+/** One pull (on an empty mirror the full load), the links that it found wanting, then the push until nothing is due. */
+export const syncOnce = async (deps: SyncDeps, freshness: Freshness): Promise<CrmFailure | null> => {
+  const { firstSweepAt } = await deps.mirror.account();
+  const pulled = firstSweepAt === null ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, freshness);
+  if (pulled.stoppedBy !== null) return pulled.stoppedBy;
+  const linked = await backfillLinks(deps);
+  if (linked !== null) return linked;
+  for (;;) {
+    const pushed = await pushDue(deps, freshness);
+    if (pushed.stoppedBy !== null || pushed.contacts === 0) return pushed.stoppedBy;
+  }
+};

@@ -1,0 +1,189 @@
+/**
+ * The sweep: everything, compared. A manual resync is the same walk, and may read all links anew.
+ *
+ * - The walk goes by id, ascending: ids never change and new ones land at the end. It resumes after a crash at the page it had stored.
+ * - `complete` needs evidence: M is the largest id and N the total when the walk began; ids up to M that were seen, plus those proven gone,
+ *   have to make N. Seen = total is no proof: one contact trashed and one created between two pages hide a third. Short at the end, it
+ *   walks again and takes the union; still short, the run is `partial`.
+ * - Absence from a list proves nothing. Each row that was not seen is asked for by its id, one by one, with a control; only a 404 removes it.
+ */
+import type { CrmFailure } from '../domain/errors.ts';
+import type { ContactPage } from '../ports/crm.ts';
+import type { Run, RunCursor } from '../ports/mirror.ts';
+import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+import { hide } from './marks.ts';
+import { applyPage } from './page.ts';
+import { controlAnswers, removeGone } from './removal.ts';
+
+export interface SweepReport {
+  readonly complete: boolean;
+  readonly rowsSeen: number;
+  readonly rowsWritten: number;
+  readonly removed: number;
+  readonly held: number;
+  readonly stoppedBy: CrmFailure | null;
+}
+
+const PASSES_MAX = 3;
+/** Unseen rows asked for side by side. */
+const ASK_CHUNK = 20;
+
+/** Walks the account once for a run that was started. Does not throw for what the CRM answers; the caller finishes the run. */
+export const sweep = async (deps: SyncDeps, run: Run): Promise<SweepReport> => {
+  const report = { complete: false, rowsSeen: 0, rowsWritten: 0, removed: 0, held: 0 };
+  const begun = await begin(deps, run);
+  if ('failure' in begun) return { ...report, stoppedBy: begun.failure };
+  const walker: Walker = { deps, run, cursor: begun.cursor, context: await loadContext(deps), report };
+
+  const stoppedBy = await walkUntilProven(walker);
+  if (stoppedBy !== null) return { ...report, stoppedBy };
+  const asked = await askUnseen(walker);
+  if (asked.stoppedBy !== null) return { ...report, stoppedBy: asked.stoppedBy };
+
+  const seen = await deps.mirror.countSeen(walker.cursor.maxId);
+  report.complete = seen + asked.gone >= walker.cursor.total;
+  if (report.complete && walker.cursor.startedAt !== null) await moveWatermark(walker, new Date(walker.cursor.startedAt));
+  return { ...report, stoppedBy: null };
+};
+
+interface Walker {
+  readonly deps: SyncDeps;
+  readonly run: Run;
+  context: RunContext;
+  cursor: RunCursor;
+  readonly report: { complete: boolean; rowsSeen: number; rowsWritten: number; removed: number; held: number };
+}
+
+const begin = async (
+  { crm, mirror, ...deps }: SyncDeps,
+  run: Run,
+): Promise<{ readonly cursor: RunCursor } | { readonly failure: CrmFailure }> => {
+  if (run.cursor !== null) return { cursor: run.cursor };
+  const newest = await crm.list({ order: { field: 'id', direction: 'desc' }, perPage: 1, page: 1 }, callOptions({ crm, mirror, ...deps }, 'sweep'));
+  if (!newest.ok) return { failure: newest.failure };
+  const maxId = newest.value.records[0]?.crmId ?? newest.value.bad[0]?.crmId ?? 0;
+  const startedAt = newest.meta.date?.toISOString() ?? null;
+  const cursor = { page: 1, pass: 1, maxId, total: newest.value.total, seen: 0, startedAt };
+  await mirror.clearSeen();
+  await mirror.transaction((tx) => tx.saveRun(run.id, { cursor }));
+  return { cursor };
+};
+
+/** Passes until every id that was there at the start was seen, or another pass finds nothing more. */
+const walkUntilProven = async (walker: Walker): Promise<CrmFailure | null> => {
+  let before = -1;
+  for (;;) {
+    const stoppedBy = await walkPages(walker);
+    if (stoppedBy !== null) return stoppedBy;
+    const seen = await walker.deps.mirror.countSeen(walker.cursor.maxId);
+    if (seen >= walker.cursor.total || seen === before || walker.cursor.pass >= PASSES_MAX) return null;
+    before = seen;
+    walker.cursor = { ...walker.cursor, page: 1, pass: walker.cursor.pass + 1 };
+  }
+};
+
+const walkPages = async (walker: Walker): Promise<CrmFailure | null> => {
+  const { crm, mirror, capabilities } = walker.deps;
+  let total: number | null = null;
+  for (;;) {
+    const requestedAt = await mirror.now();
+    const { page } = walker.cursor;
+    const answer = await crm.list(
+      {
+        order: { field: 'id', direction: 'asc' },
+        perPage: capabilities.get().perPage,
+        page,
+        ...(capabilities.get().withLinks ? { with: ['companies', 'deals'] } : {}),
+      },
+      callOptions(walker.deps, 'sweep'),
+    );
+    if (!answer.ok) return answer.failure;
+    // Somebody trashed a contact of an earlier page: rows slid to the front, so the page before has one that nobody saw.
+    const shrank = total !== null && answer.value.total < total && page > 1;
+    total = answer.value.total;
+    await store(walker, answer.value, requestedAt, clockOffsetMs(requestedAt, answer.meta), shrank ? page - 1 : page + 1);
+    if (!shrank && (answer.value.records.length + answer.value.bad.length === 0 || page >= answer.value.lastPage)) return null;
+  }
+};
+
+const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offset: number, nextPage: number): Promise<void> => {
+  const { deps, run, report } = walker;
+  const ids = [...page.records.map(({ crmId }) => crmId), ...page.bad.flatMap(({ crmId }) => crmId ?? [])];
+  const cursor = { ...walker.cursor, page: nextPage };
+  const applied = await deps.mirror.transaction(async (tx) => {
+    const written = await applyPage(
+      tx,
+      { records: page.records, bad: page.bad, requestedAt, answers: [] },
+      { ...walker.context, clockOffsetMs: offset },
+    );
+    const seen = walker.cursor.seen + (await tx.saveSeen(ids));
+    const rowsSeen = report.rowsSeen + page.records.length;
+    // In this very transaction: a crash resumes exactly behind what is stored.
+    await tx.saveRun(run.id, { cursor: { ...cursor, seen }, rowsSeen, rowsWritten: report.rowsWritten + written.written, pages: nextPage - 1 });
+    return { ...written, seen };
+  });
+  walker.cursor = { ...cursor, seen: applied.seen };
+  walker.context = { ...walker.context, customFields: applied.customFields };
+  report.rowsSeen += page.records.length;
+  report.rowsWritten += applied.written;
+};
+
+/** Asks for each row that the walk did not see: 200 is page drift, 403 hides it, 404 with a control removes it. */
+const askUnseen = async (walker: Walker): Promise<{ readonly gone: number; readonly stoppedBy: CrmFailure | null }> => {
+  const { deps, report } = walker;
+  const gone: number[] = [];
+  const firstAskedAt = await deps.mirror.now();
+  let stoppedBy: CrmFailure | null = null;
+  for (let afterId = 0; stoppedBy === null; ) {
+    const ids = await deps.mirror.unseen(afterId, ASK_CHUNK);
+    const last = ids.at(-1);
+    if (last === undefined) break;
+    afterId = last;
+    const control = await controlAnswers(deps, await deps.mirror.oneSeen());
+    // Nothing of this account answers as it did a moment ago, or nothing was seen at all: no word about anybody is believed.
+    if (!control.proven) return { gone: 0, stoppedBy: control.failure };
+    const asked = await askChunk(walker, ids);
+    gone.push(...asked.gone);
+    stoppedBy = asked.stoppedBy;
+  }
+  // All together, so that the brake sees the whole damage before the first row goes.
+  const removal = await removeGone(deps, gone, firstAskedAt);
+  report.removed += removal.removed;
+  report.held += removal.held;
+  return { gone: gone.length, stoppedBy };
+};
+
+const askChunk = async (
+  walker: Walker,
+  ids: readonly number[],
+): Promise<{ readonly gone: readonly number[]; readonly stoppedBy: CrmFailure | null }> => {
+  const { deps, context, report } = walker;
+  const requestedAt = await deps.mirror.now();
+  const answers = await Promise.all(ids.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, 'sweep')) })));
+  const gone: number[] = [];
+  const hidden: number[] = [];
+  let stoppedBy: CrmFailure | null = null;
+  for (const { crmId, answer } of answers) {
+    if (answer.ok) {
+      const page = { records: [answer.value], bad: [], requestedAt, answers: ['deferred', 'links'] as const };
+      const reading = { ...context, clockOffsetMs: clockOffsetMs(requestedAt, answer.meta) };
+      const applied = await deps.mirror.transaction((tx) => applyPage(tx, page, reading));
+      report.rowsWritten += applied.written;
+    } else if (answer.failure.code === 'not_found' && answer.failure.proven) gone.push(crmId);
+    else if (answer.failure.code === 'forbidden') hidden.push(crmId);
+    else stoppedBy ??= answer.failure;
+  }
+  if (hidden.length > 0) await deps.mirror.transaction((tx) => hide(tx, hidden));
+  return { gone, stoppedBy };
+};
+
+/** The changes pull goes on from the walk's beginning: whatever changed meanwhile is read again. */
+const moveWatermark = async ({ deps }: Walker, startedAt: Date): Promise<void> => {
+  const { changesWatermark } = await deps.mirror.account();
+  if (changesWatermark !== null && changesWatermark >= startedAt) return;
+  await deps.mirror.transaction(async (tx) => {
+    await tx.saveWatermark('changes', startedAt);
+    await tx.saveWatermark('trash', startedAt);
+  });
+};

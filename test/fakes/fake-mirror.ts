@@ -1,0 +1,194 @@
+/** The mirror port in memory: the same locks, ages and outcomes as on Postgres, without a server. It runs the same contract suite. */
+import type { ContactFields } from '../../src/domain/contact.ts';
+import type { Policy } from '../../src/domain/merge.ts';
+import { LostLeadership, MirrorBusy } from '../../src/ports/mirror-errors.ts';
+import type { AccountState, Mirror, MirrorTx, RunKind } from '../../src/ports/mirror.ts';
+import { Blocked, FakeDatabase, waitFor } from './fake-database.ts';
+import { createContactSteps } from './fake-mirror-contacts.ts';
+import { createQueueSteps, nextDueMs, recoverAttempts } from './fake-mirror-queue.ts';
+import { createRecordSteps, finishRun, requestRun, resumableRun, startRun, takeRequest } from './fake-mirror-records.ts';
+import { createTables, type Step, type Tables, type World } from './fake-rows.ts';
+import { createUserSession, type UserSession } from './fake-user.ts';
+
+export interface FakeMirrorOptions {
+  readonly lease: { epoch(): number | null };
+  /** The database's clock. */
+  readonly now?: () => Date;
+}
+
+/** What a test does beside the port: people's edits, people's decisions, looking inside. */
+export interface FakeMirror extends Mirror {
+  /** What is committed. Rows are plain values. */
+  readonly tables: Tables;
+  /** Raised by every commit that wrote anything. */
+  version(): number;
+  /** A session whose edits are committed together. */
+  begin(): UserSession;
+  /** One captured edit, committed at once. */
+  edit<T>(work: (user: UserSession) => Promise<T>): Promise<T>;
+  /** The epoch that the database knows; another one than the lease's makes every write LostLeadership. */
+  setLeaderEpoch(epoch: number): void;
+  setPaused(paused: boolean): void;
+  setPolicy(field: string, policy: Policy): void;
+  approve(holdId: number): void;
+  requestRun(kind: RunKind, withLinks: boolean): number;
+  /** Stands for a CHECK constraint of the user's: throws RefusedByRule. */
+  setCheck(check: (fields: ContactFields) => void): void;
+  /** Stands for a BEFORE trigger of the user's. */
+  setBefore(before: (fields: ContactFields) => ContactFields): void;
+  /** What a crash of Postgres does to an unlogged table. */
+  loseSeen(): void;
+}
+
+const ATTEMPTS_MAX = 12;
+const NEW_ACCOUNT: AccountState = {
+  changesWatermark: null,
+  trashWatermark: null,
+  firstSweepAt: null,
+  lastCompleteSweepAt: null,
+  paused: false,
+};
+
+const createWorld = (now: () => Date): World => {
+  const sequences = new Map<string, number>();
+  const tables = createTables();
+  tables.account.committed.set('only', NEW_ACCOUNT);
+  return {
+    tables,
+    now,
+    nextId: (sequence) => {
+      const id = (sequences.get(sequence) ?? 0) + 1;
+      sequences.set(sequence, id);
+      return id;
+    },
+    check: () => undefined,
+    before: (fields) => fields,
+  };
+};
+
+const createSteps = (step: Step): MirrorTx => ({ ...createContactSteps(step), ...createQueueSteps(step), ...createRecordSteps(step) });
+
+const markAll = ({ tx, world }: Step, reasons: Parameters<Mirror['markAll']>[0]): number => {
+  const paired = tx.all(world.tables.contacts).flatMap((row) => (row.crmId === null ? [] : [row.crmId]));
+  const marks = paired.flatMap((crmId) => reasons.map((reason) => ({ crmId, reason })));
+  for (const mark of marks) tx.put(world.tables.marks, `${mark.crmId} ${mark.reason}`, { ...mark, at: world.now() });
+  return marks.length;
+};
+
+export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOptions): FakeMirror => {
+  const database = new FakeDatabase();
+  const world = createWorld(now);
+  const { tables } = world;
+  let leaderEpoch = lease.epoch() ?? 0;
+
+  const runOnce = async <T>(steps: (step: Step) => Promise<T>): Promise<T> => {
+    const epoch = lease.epoch();
+    if (epoch === null || epoch !== leaderEpoch) throw new LostLeadership();
+    const tx = database.begin();
+    try {
+      const result = await steps({ tx, world, epoch });
+      tx.commit();
+      return result;
+    } catch (error) {
+      tx.rollback();
+      throw error;
+    }
+  };
+  const transact = async <T>(steps: (step: Step) => Promise<T>): Promise<T> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await runOnce(steps);
+      } catch (error) {
+        if (!(error instanceof Blocked)) throw error;
+        if (attempt === ATTEMPTS_MAX) throw new MirrorBusy(attempt, error);
+        await waitFor(error.owner);
+      }
+    }
+  };
+  /** One statement outside of the port, as psql would run it. */
+  const statement = <T>(work: (step: Step) => T): T => {
+    const tx = database.begin();
+    const result = work({ tx, world, epoch: leaderEpoch });
+    tx.commit();
+    return result;
+  };
+  const account = (): AccountState => tables.account.committed.get('only') ?? NEW_ACCOUNT;
+
+  return {
+    tables,
+    version: () => database.version,
+    begin: () => createUserSession(database.begin(), world),
+    edit: async (work) => {
+      const user = createUserSession(database.begin(), world);
+      try {
+        const result = await work(user);
+        await user.commit();
+        return result;
+      } catch (error) {
+        await user.rollback();
+        throw error;
+      }
+    },
+    setLeaderEpoch: (epoch) => {
+      leaderEpoch = epoch;
+    },
+    setPaused: (paused) => statement(({ tx }) => tx.put(tables.account, 'only', { ...account(), paused })),
+    setPolicy: (field, policy) => statement(({ tx }) => tx.put(tables.policies, field, { field, policy })),
+    approve: (holdId) =>
+      statement(({ tx }) => {
+        const hold = tx.get(tables.holds, holdId);
+        if (hold !== undefined) tx.put(tables.holds, holdId, { ...hold, state: 'approved' });
+        for (const row of tx.all(tables.log)) {
+          if (row.holdId === holdId && row.state === 'held') tx.put(tables.log, row.id, { ...row, state: 'pending', nextAttemptAt: now() });
+        }
+      }),
+    requestRun: (kind, withLinks) => statement((step) => requestRun(step, kind, withLinks)),
+    setCheck: (check) => {
+      world.check = check;
+    },
+    setBefore: (before) => {
+      world.before = before;
+    },
+    loseSeen: () => tables.seen.committed.clear(),
+
+    now: async () => now(),
+    transaction: (steps) => transact((step) => steps(createSteps(step))),
+    account: async () => account(),
+    contactCount: async () => tables.contacts.committed.size,
+    capabilities: async () => tables.capabilities.committed.get('all') ?? null,
+    saveCapabilities: (capabilities) =>
+      transact(async ({ tx }) => tx.put(tables.capabilities, 'all', { found: capabilities, checkedAt: now() })),
+    customFields: async () => new Map(tables.customFields.committed),
+    fieldPolicies: async () => new Map([...tables.policies.committed.values()].map(({ field, policy }) => [field, policy])),
+    marks: async (reasons, limit, before) =>
+      [...tables.marks.committed.values()]
+        .filter((mark) => reasons.includes(mark.reason) && mark.at <= before)
+        .sort((a, b) => a.at.getTime() - b.at.getTime() || a.crmId - b.crmId)
+        .slice(0, limit)
+        .map(({ crmId, reason }) => ({ crmId, reason })),
+    markAll: (reasons) => transact(async (step) => markAll(step, reasons)),
+    countMarks: async (reasons) => [...tables.marks.committed.values()].filter((mark) => reasons.includes(mark.reason)).length,
+    nextDueMs: async ({ creates }) => statement((step) => nextDueMs(step, creates)),
+    recoverAttempts: () => transact(async (step) => recoverAttempts(step)),
+    startRun: (kind, withLinks) => transact(async (step) => startRun(step, kind, withLinks)),
+    resumableRun: (kind) => transact(async (step) => resumableRun(step, kind)),
+    finishRun: (runId, end) => transact(async (step) => finishRun(step, runId, end)),
+    takeRequest: () => transact(async (step) => takeRequest(step)),
+    clearSeen: async () => tables.seen.committed.clear(),
+    countSeen: async (maxId) => [...tables.seen.committed.keys()].filter((id) => id <= maxId).length,
+    unseen: async (afterId, limit) =>
+      [...tables.contacts.committed.values()]
+        .filter((row) => {
+          const state = tables.states.committed.get(row.id);
+          const isVisible = (state?.goneAt ?? null) === null && (state?.hiddenAt ?? null) === null;
+          return row.crmId !== null && row.crmId > afterId && isVisible && !tables.seen.committed.has(row.crmId);
+        })
+        .map((row) => row.crmId as number)
+        .sort((a, b) => a - b)
+        .slice(0, limit),
+    oneSeen: async () => {
+      const rows = new Set([...tables.contacts.committed.values()].map((row) => row.crmId));
+      return [...tables.seen.committed.keys()].find((id) => rows.has(id)) ?? null;
+    },
+  };
+};
