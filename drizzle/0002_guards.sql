@@ -107,6 +107,7 @@ begin
       hint = case field
         when 'phones' then 'For example: [{"number": "+1 555 0100", "type": "work"}]'
         when 'custom_fields' then 'For example: {"cf_score": 5}'
+        else 'Larger integers would be mistaken for one another on their way to the CRM.'
       end;
   end if;
   return new;

@@ -2,21 +2,21 @@
  * The composition root: one readable function wires everything to everything. Commands, tests and the demo start here; nothing else
  * knows both the CRM's and the database's side.
  */
-import { hostname } from 'node:os';
 import type { Config } from './config.ts';
 import { createCrm } from './crm/contacts.ts';
 import { createPacing } from './crm/pacing.ts';
 import { probeCapabilities } from './crm/probe.ts';
+import { errorFields } from './domain/error-fields.ts';
 import type { Clock, Log, Random } from './ports/ambient.ts';
 import type { Crm } from './ports/crm.ts';
 import type { Mirror } from './ports/mirror.ts';
-import { createListener } from './postgres/listen.ts';
-import { createLease } from './postgres/lock.ts';
+import type { Service } from './ports/service.ts';
+import { createListener, type Listener } from './postgres/listen.ts';
+import { createLease, type Lease } from './postgres/lock.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
-import { createPool } from './postgres/pool.ts';
-import { createDaemon } from './runtime/daemon.ts';
-import type { Service } from './runtime/service.ts';
+import { createPool, type Pool } from './postgres/pool.ts';
+import { createDaemon, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
@@ -24,6 +24,8 @@ export interface AppOptions {
   readonly config: Config;
   /** The mirror's database; the embedded server's where the configuration names none. */
   readonly databaseUrl: string;
+  /** Names this process among all daemons of the database. */
+  readonly holder: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -31,6 +33,7 @@ export interface AppOptions {
 
 export interface App {
   readonly crm: Crm;
+  readonly pool: Pool;
   readonly mirror: Mirror;
   readonly operator: Operator;
   /** Waits for leadership, then keeps both sides in step until it is stopped. */
@@ -53,10 +56,11 @@ const POOL_MAX = 12;
 const PUSH_CONCURRENCY = 6;
 /** A commit may come this late behind the `updated_at` that it carries. */
 const OVERLAP_MS = 120_000;
-const FRESH_MS = 5_000;
+/** Shorter loses fewer edits made in the CRM just before our write, and costs one list call a push at most. */
+const FRESH_MS = 1_000;
 
-export const createApp = ({ config, databaseUrl, clock, random, log }: AppOptions): App => {
-  const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: 'relate-mirror', log });
+export const createApp = ({ config, databaseUrl, holder, clock, random, log }: AppOptions): App => {
+  const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
   const directUrl = config.databaseListenUrl ?? databaseUrl;
   const pacing = createPacing({
     clock,
@@ -67,7 +71,7 @@ export const createApp = ({ config, databaseUrl, clock, random, log }: AppOption
   let pulledAt: Date | null = null;
   const lease = createLease({
     connectionString: directUrl,
-    holder: `${hostname()} ${process.pid}`,
+    holder,
     clock,
     log,
     report: () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow }),
@@ -75,7 +79,7 @@ export const createApp = ({ config, databaseUrl, clock, random, log }: AppOption
   const mirror = createMirror({ pool, lease, log, random });
   const store = createCapabilityStore(mirror);
   const settings = toSyncSettings(config);
-  const depsFor = (signal: AbortSignal): SyncDeps => ({
+  const depsFor = (stopping: AbortSignal, giveUp: AbortSignal): SyncDeps => ({
     crm,
     mirror,
     clock,
@@ -84,7 +88,8 @@ export const createApp = ({ config, databaseUrl, clock, random, log }: AppOption
     settings,
     capabilities: store,
     maySend: () => lease.holds(),
-    signal,
+    signal: stopping,
+    giveUp,
   });
   const probe = async (deps: SyncDeps) => await probeOnce(deps, store, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
@@ -108,5 +113,88 @@ export const createApp = ({ config, databaseUrl, clock, random, log }: AppOption
     onNotify: () => daemon.wake(),
   });
 
-  return { crm, mirror, operator: createOperator(pool), daemon: leading(lease, listener, daemon), asLeader, close };
+  const service = createLeading(lease, listener, daemon, log);
+  return {
+    crm,
+    mirror,
+    pool,
+    operator: createOperator(pool),
+    daemon: service,
+    asLeader: async (signal, work) =>
+      await lead(lease, signal, async (term) => {
+        const deps = depsFor(term, term);
+        await mirror.recoverAttempts(createGraceMs);
+        const failed = await probe(deps);
+        if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
+        return await work(deps);
+      }),
+    close: async () => {
+      await service.stop();
+      await lease.stop();
+      crm.close();
+      if (!pool.ended) await pool.end();
+    },
+  };
+};
+
+const toSyncSettings = (config: Config): SyncSettings => ({
+  conflictPolicy: config.conflictPolicy,
+  backoff: { minMs: config.retryMinMs, maxMs: config.retryMaxMs },
+  brake: { rows: config.brakeRows, share: config.brakeShare, max: config.brakeMax },
+  createRecheckMs: config.createRecheckMs,
+  overlapMs: OVERLAP_MS,
+  freshMs: FRESH_MS,
+  pushConcurrency: PUSH_CONCURRENCY,
+});
+
+/** The daemon's loops run while, and only while, the lease is held. */
+const createLeading = (lease: Lease, listener: Listener, daemon: Daemon, log: Log): Service => {
+  let turn = Promise.resolve();
+  const follow = (leads: boolean): void => {
+    // One after the other: a term ends wholly before the next begins.
+    turn = turn
+      .then(() => (leads ? daemon.lead() : daemon.follow()))
+      .catch((error: unknown) => log.error(errorFields(error), 'the loops could not be switched'));
+  };
+  let unsubscribe = (): void => {};
+  return {
+    start: async () => {
+      unsubscribe();
+      unsubscribe = lease.onChange(({ state }) => follow(state === 'leading'));
+      await listener.start();
+      await lease.start();
+    },
+    stop: async () => {
+      unsubscribe();
+      await turn;
+      // The loops first, while the lease still lets them settle what is in flight.
+      await daemon.stop();
+      await listener.stop();
+      await lease.stop();
+    },
+  };
+};
+
+/** Holds the lease for as long as the work takes; losing it ends the work. */
+const lead = async <T>(lease: Lease, signal: AbortSignal, work: (term: AbortSignal) => Promise<T>): Promise<T> => {
+  const ended = new AbortController();
+  let leads = false;
+  const begun = Promise.withResolvers<void>();
+  const unsubscribe = lease.onChange((status) => {
+    if (status.state === 'leading') {
+      leads = true;
+      begun.resolve();
+    } else if (leads) ended.abort();
+    else if (status.state === 'standby' && status.leader !== null) begun.reject(new LeaderExists(status.leader));
+  });
+  const term = AbortSignal.any([signal, ended.signal]);
+  term.addEventListener('abort', () => begun.reject(new Error('ended before the lease was taken')));
+  try {
+    await lease.start();
+    await begun.promise;
+    return await work(term);
+  } finally {
+    unsubscribe();
+    await lease.stop();
+  }
 };

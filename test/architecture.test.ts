@@ -64,7 +64,7 @@ const BROKEN: readonly (readonly [rule: Rule, how: string, files: Readonly<Recor
   [
     'layer',
     'the app imports the command line',
-    { 'src/cli/a.ts': 'export const a = 1;', 'src/app.ts': "import { a } from './cli/a.ts';\nexport const app = [a];" },
+    { 'src/commands/a.ts': 'export const a = 1;', 'src/app.ts': "import { a } from './commands/a.ts';\nexport const app = [a];" },
     'src/app.ts:1',
   ],
   ['layer', 'a folder without a rule', { 'src/new/a.ts': 'export const a = 1;' }, 'src/new/a.ts:1'],

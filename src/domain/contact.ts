@@ -121,7 +121,8 @@ export const canonicalPhones = (phones: readonly Phone[]): readonly Phone[] => {
   const byNumber = new Map<string, PhoneType>();
   for (const phone of phones) {
     const number = phone.number.trim();
-    if (number !== '') byNumber.set(number, phone.type);
+    // A row written with plain SQL may leave the type out: mobile, as everywhere.
+    if (number !== '') byNumber.set(number, toPhoneType(phone.type));
   }
   return [...byNumber].map(([number, type]) => ({ number, type })).sort((a, b) => byCodeUnit(a.number, b.number));
 };
@@ -167,7 +168,7 @@ const canonicalItems = (value: readonly unknown[], type: CustomType): CustomValu
   if (!value.every((item) => typeof item === 'string' || typeof item === 'number')) return value as CustomValue;
   const trimmed = value.map((item) => (typeof item === 'string' ? item.trim() : item)).filter((item) => item !== '');
   const items = type === 'options' ? trimmed.map((item) => (typeof item === 'string' ? canonicalNumeral(item, 'option') : item)) : trimmed;
-  return items.length === 0 ? null : [...new Set(items)].sort(byOption);
+  return items.length === 0 ? null : [...new Set(items.toSorted(byOption))];
 };
 
 /** One custom value in the form that the CRM accepts. A value that does not fit its type is left as it is: only the CRM can judge it. */
@@ -236,7 +237,7 @@ const widerType = (before: CustomType | undefined, now: CustomType): CustomType 
 
 const typeOf = (name: string, defs: CustomFieldDefs): CustomType => defs.get(name)?.type ?? 'text';
 
-/** The canonical form of a contact's fields. Custom fields that are null are left out: absent and cleared mean the same; so is what is none. */
+/** The canonical form of a contact's fields. Custom fields that are null are left out, as absent and cleared mean the same, and so are other keys. */
 export const canonicalFields = (fields: ContactFields, defs: CustomFieldDefs): ContactFields => {
   const custom: Record<string, CustomValue> = {};
   for (const name of Object.keys(fields.custom_fields).filter(isCustomField).sort(byCodeUnit)) {

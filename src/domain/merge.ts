@@ -11,6 +11,7 @@ import {
   EMPTY_FIELDS,
   fieldNames,
   fieldValue,
+  isCustomField,
   LINK_KINDS,
   sameValue,
   withValues,
@@ -89,7 +90,8 @@ export const mergeFields = (
   const localValues = new Map<FieldName, unknown>();
   const heldValues = new Map<FieldName, unknown>();
   const conflicts: FieldConflict[] = [];
-  for (const field of fieldNames(agreed, local, remote)) {
+  // A held custom field is gone through even when all three have lost it.
+  for (const field of new Set([...fieldNames(agreed, local, remote), ...[...held].filter(isCustomField)])) {
     const [before, ours, theirs] = [agreed, local, remote].map((fields) => fieldValue(fields, field));
     const merged = field === 'phones' ? mergePhones(agreed.phones, local.phones, remote.phones) : mergeValue(before, ours, theirs);
     if (merged.agreed && !held.has(field)) {
@@ -196,7 +198,7 @@ export const diffLinks = (base: KnownLinks, local: LinkSets, edits: LinkEdits): 
   for (const kind of LINK_KINDS) {
     const known = base[kind];
     // An edit that the row no longer bears out (one back that was not captured, say) is none: the log is the queue, not the truth.
-    attach[kind] = known === null ? without(edits.attached[kind], without(edits.attached[kind], local[kind])) : without(local[kind], known);
+    attach[kind] = known === null ? edits.attached[kind].filter((id) => local[kind].includes(id)) : without(local[kind], known);
     detach[kind] = without(known ?? edits.detached[kind], local[kind]);
   }
   return { attach, detach };

@@ -12,8 +12,10 @@ export type Lane = 'edit' | 'changes' | 'links' | 'sweep';
 
 export interface CallOptions {
   readonly lane: Lane;
-  /** Gives up the call: before it was sent → `retry`/`aborted`; afterwards → as a broken connection. */
+  /** Not sent any more once it fired: `retry`/`aborted`. */
   readonly signal?: AbortSignal;
+  /** Gives up a call that is under way, as a broken connection would; `signal` if left out. */
+  readonly giveUp?: AbortSignal;
   /** Asked after the limiter, right before the bytes go (leadership). False: not sent, `retry`/`not_leader`. */
   readonly maySend?: () => boolean;
 }

@@ -50,7 +50,7 @@ const splitUrl = (connectionString: string): { readonly address: string; readonl
     : { address: connectionString.slice(0, at), parameters: new URLSearchParams(connectionString.slice(at + 1)) };
 };
 
-const joinUrl = (address: string, parameters: URLSearchParams): string => (parameters.size === 0 ? address : `${address}?${parameters}`);
+const joinUrl = (address: string, parameters: URLSearchParams): string => (parameters.size === 0 ? address : `${address}?${parameters.toString()}`);
 
 const hostOf = (connectionString: string): string => {
   try {
@@ -134,3 +134,7 @@ export const toClientConfig = (options: ConnectionOptions): pg.ClientConfig => {
     types,
   };
 };
+
+/** SQLSTATE or the system's code of an error, for logs; never its message, which may quote values. */
+export const errorCode = (error: unknown): string | null =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;

@@ -7,7 +7,7 @@
 import pg from 'pg';
 import type { Clock, Log } from '../ports/ambient.ts';
 import { createBackground, type Background } from './background.ts';
-import { sqlStateOf } from './mirror-transaction.ts';
+import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
 /** Called with the channel; must not throw. */
@@ -75,7 +75,7 @@ export const createListener = (options: ListenerOptions): Listener => {
         await listen(session, signal);
       } catch (error) {
         failures += 1;
-        if (!signal.aborted && failures === 1) log.warn({ code: sqlStateOf(error) }, 'notifications are not heard; reconnecting');
+        if (!signal.aborted && failures === 1) log.warn({ code: errorCode(error) }, 'notifications are not heard; reconnecting');
       } finally {
         await session?.close();
       }

@@ -8,7 +8,7 @@
  */
 import type { Clock, Log } from '../ports/ambient.ts';
 import { createBackground, type Background } from './background.ts';
-import { sqlStateOf } from './mirror-transaction.ts';
+import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
 /** What the renewals carry into sync.leader, for sync.status. Null leaves the column as it is. */
@@ -108,7 +108,7 @@ export const createLease = (options: LeaseOptions): Lease => {
     try {
       await session.query(END_OLD_SESSIONS);
     } catch (error) {
-      log.info({ code: sqlStateOf(error) }, 'the sessions of the leader before could not be ended');
+      log.info({ code: errorCode(error) }, 'the sessions of the leader before could not be ended');
     }
     const sentMs = clock.monotonicMs();
     const [taken] = await session.query<{ epoch: number }>(TAKE, [holder, LEASE_MS]);
@@ -156,7 +156,7 @@ export const createLease = (options: LeaseOptions): Lease => {
         session = await openSession(connection, signal);
         await keep(session, signal);
       } catch (error) {
-        if (!signal.aborted) log.warn({ code: sqlStateOf(error) }, 'the lease could not be seen to; reconnecting');
+        if (!signal.aborted) log.warn({ code: errorCode(error) }, 'the lease could not be seen to; reconnecting');
       } finally {
         await session?.close();
       }

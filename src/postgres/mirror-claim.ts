@@ -47,8 +47,8 @@ export const createClaimSteps = (session: Session): ClaimSteps => ({
   },
 });
 
-export const recoverAttempts = async (session: Session): Promise<number> => {
-  const { rows } = await session.query<{ contacts: number }>(RECOVER_ATTEMPTS, [session.epoch]);
+export const recoverAttempts = async (session: Session, createGraceMs: number): Promise<number> => {
+  const { rows } = await session.query<{ contacts: number }>(RECOVER_ATTEMPTS, [session.epoch, createGraceMs]);
   return rows[0]?.contacts ?? 0;
 };
 

@@ -7,9 +7,9 @@ import { ALL_LINK_TABLES } from './sql/columns.ts';
 type Ids = readonly number[];
 type LinkEdit = readonly ['attach' | 'detach', string, number];
 
-/** As Postgres holds it: a user may have left out a phone's type. */
+/** As Postgres holds it: a user may have left out a phone's type, and a restore that passed the guards anything. */
 interface StoredFields extends Omit<ContactFields, 'phones' | 'custom_fields'> {
-  readonly phones: readonly { readonly number: string; readonly type?: string | null }[];
+  readonly phones: readonly { readonly number: string | number | null; readonly type?: string | null }[];
   readonly custom_fields: CustomFields;
 }
 export interface SituationRow extends StoredFields {
@@ -56,7 +56,7 @@ const toFields = (row: StoredFields): ContactFields => ({
   user_id: row.user_id,
   source_id: row.source_id,
   country_id: row.country_id,
-  phones: row.phones.map(({ number, type }) => ({ number: String(number), type: toPhoneType(type) })),
+  phones: row.phones.map(({ number, type }) => ({ number: String(number ?? ''), type: toPhoneType(type) })),
   custom_fields: row.custom_fields,
 });
 

@@ -52,7 +52,7 @@ export const createMirror = ({ pool, lease, log, random = Math.random }: MirrorO
     saveCapabilities: (capabilities) => transact((session) => saveCapabilities(session, capabilities)),
     markAll: (reasons) => transact(async (session) => (await session.query(MARK_ALL, [reasons])).count),
     nextDueMs: (kinds) => nextDueMs(query, kinds),
-    recoverAttempts: () => transact(recoverAttempts),
+    recoverAttempts: (createGraceMs) => transact((session) => recoverAttempts(session, createGraceMs)),
     startRun: (kind, withLinks) => transact((session) => startRun(session, kind, withLinks)),
     resumableRun: (kind) => transact((session) => resumableRun(session, kind)),
     finishRun: (runId, end) => transact((session) => finishRun(session, runId, end)),

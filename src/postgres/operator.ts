@@ -33,6 +33,7 @@ const RunRow = z.object({
   kind: z.string(),
   state: z.enum(['requested', 'running', 'done', 'partial', 'failed']),
   complete: z.boolean().nullable(),
+  with_links: z.boolean(),
   rows_seen: z.coerce.number(),
   rows_written: z.coerce.number(),
   expected: z.number().nullable(),
@@ -47,15 +48,19 @@ export interface Operator {
   /** Asks the leader for a run; a like one that is already asked for or running is answered instead. */
   request(kind: 'sync' | 'resync', withLinks: boolean): Promise<number>;
   run(runId: number): Promise<RunRow | null>;
+  /** The sweep or resync that runs, or ended last. */
+  currentRun(): Promise<RunRow | null>;
   /** Whether anything needs a person or waits: what exit code 3 says. */
   needsAttention(): Promise<boolean>;
 }
 
 const RUN = `
-  select r.id, r.kind, r.state, r.complete, r.rows_seen, r.rows_written, r.error,
+  select r.id, r.kind, r.state, r.complete, r.with_links, r.rows_seen, r.rows_written, r.error,
     (r.cursor->>'total')::float8 as expected, (r.cursor->>'pass')::float8 as pass,
     (select count(*) from sync.marks where reason in ('links', 'activities')) as marks
-  from sync.runs r where r.id = $1`;
+  from sync.runs r`;
+const RUN_BY_ID = `${RUN} where r.id = $1`;
+const CURRENT_RUN = `${RUN} where r.kind in ('sweep', 'resync') and r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
 
 const REQUEST = `
   with same as (
@@ -71,13 +76,16 @@ export const createOperator = (pool: pg.Pool): Operator => {
   return {
     status,
     request: async (kind, withLinks) => z.object({ id: z.number() }).parse((await pool.query(REQUEST, [kind, withLinks])).rows[0]).id,
-    run: async (runId) => {
-      const [row] = (await pool.query(RUN, [runId])).rows as readonly unknown[];
-      return row === undefined ? null : RunRow.parse(row);
-    },
+    run: async (runId) => await runOf(pool, RUN_BY_ID, [runId]),
+    currentRun: async () => await runOf(pool, CURRENT_RUN, []),
     needsAttention: async () => {
       const { parked, held, unknown, retry, open_conflicts: open } = await status();
       return parked + held + unknown + retry + open > 0;
     },
   };
+};
+
+const runOf = async (pool: pg.Pool, text: string, values: unknown[]): Promise<RunRow | null> => {
+  const [row] = (await pool.query(text, values)).rows as readonly unknown[];
+  return row === undefined ? null : RunRow.parse(row);
 };

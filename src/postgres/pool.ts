@@ -1,7 +1,9 @@
 /** The pool that the mirror's transactions run on. */
 import pg from 'pg';
 import type { Log } from '../ports/ambient.ts';
-import { toClientConfig } from './connection.ts';
+import { errorCode, toClientConfig } from './connection.ts';
+
+export type Pool = pg.Pool;
 
 export interface PoolOptions {
   readonly connectionString: string;
@@ -17,7 +19,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** Below the server's deadlock check (1 s by default): in a tangle with a user's transaction it is the daemon that steps back. */
 const LOCK_TIMEOUT_MS = 100;
 /** After the server's own limit has had its chance, silence means that the connection is dead. */
-const ANSWER_GRACE_MS = 5_000;
+const ANSWER_GRACE_MS = 2_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
 /**
@@ -25,7 +27,7 @@ const IDLE_TIMEOUT_MS = 60_000;
  * it never ends the process. A client whose query failed without an answer of the server must be released with the error.
  * @throws ConnectionStringError
  */
-export const createPool = (options: PoolOptions): pg.Pool => {
+export const createPool = (options: PoolOptions): Pool => {
   const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
   const pool = new pg.Pool({
     ...toClientConfig({
@@ -38,12 +40,9 @@ export const createPool = (options: PoolOptions): pg.Pool => {
     max: options.max,
     idleTimeoutMillis: IDLE_TIMEOUT_MS,
   });
-  const broke = (error: Error): void => options.log?.warn({ code: codeOf(error) }, 'a connection to Postgres broke');
+  const broke = (error: Error): void => options.log?.warn({ code: errorCode(error) }, 'a connection to Postgres broke');
   // The pool listens to idle clients only; one that breaks while it is checked out and no query runs would otherwise end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', broke);
   return pool;
 };
-
-/** SQLSTATE or the system's code; never the message, which may quote values. */
-const codeOf = (error: Error): string | null => ('code' in error && typeof error.code === 'string' ? error.code : null);

@@ -8,14 +8,14 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { pushDue, type Freshness } from '../sync/push.ts';
-import { backfillLinks, pullOnce, sweepOnce, syncOnce } from '../sync/rounds.ts';
+import { backfillLinks, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createSchedule } from './schedule.ts';
-import type { Service } from './service.ts';
+import type { Service } from '../ports/service.ts';
 
 export interface DaemonOptions {
-  /** The deps of one term: all calls and writes made with them end with the signal. */
-  readonly depsFor: (signal: AbortSignal) => SyncDeps;
+  /** The deps of one term: nothing new begins once `stopping` fired, and what is under way ends with `giveUp`. */
+  readonly depsFor: (stopping: AbortSignal, giveUp: AbortSignal) => SyncDeps;
   /** Finds out what the CRM can do, if that is due. */
   readonly probe: (deps: SyncDeps) => Promise<CrmFailure | null>;
   readonly clock: Clock;
@@ -34,7 +34,7 @@ export interface DaemonOptions {
 export interface Daemon extends Service {
   /** Leadership began: the loops start. */
   lead(): Promise<void>;
-  /** Leadership ended: the loops stop, what is in flight is given up. */
+  /** Leadership ended: the loops stop and what is in flight is given up at once. */
   follow(): Promise<void>;
   /** Something changed in the mirror, or was requested: look now. */
   wake(): void;
@@ -46,6 +46,8 @@ const BUSY_POLL_MS = 50;
 const BUSY_FOR_MS = 1000;
 /** How often something that needs a person (a revoked token) is tried again. */
 const FATAL_PAUSE_MS = 60_000;
+/** What is in flight at a stop may finish until then; the container's own limit is ten seconds. */
+const STOP_GRACE_MS = 6000;
 const FAILURE_PAUSE = { minMs: 1000, maxMs: 60_000 };
 
 export const createDaemon = (options: DaemonOptions): Daemon => {
@@ -60,18 +62,22 @@ export const createDaemon = (options: DaemonOptions): Daemon => {
     },
   });
 
-  const follow = async (): Promise<void> => {
+  const end = async (graceMs: number): Promise<void> => {
     const ending = term;
     term = null;
     await Promise.all([pull.stop(), sweep.stop()]);
     if (ending === null) return;
-    ending.abort.abort();
-    await Promise.all(ending.loops.map((loop) => loop.stop()));
+    ending.stopping.abort();
+    const stopped = Promise.all(ending.loops.map((loop) => loop.stop()));
+    const over = new AbortController();
+    void options.clock.sleep(graceMs, over.signal).then(() => ending.giveUp.abort());
+    await stopped;
+    over.abort();
   };
   return {
     start: async () => {},
-    stop: follow,
-    follow,
+    stop: async () => await end(STOP_GRACE_MS),
+    follow: async () => await end(0),
     lead: async () => {
       if (term !== null) return;
       term = createTerm(options);
@@ -90,7 +96,8 @@ export const createDaemon = (options: DaemonOptions): Daemon => {
 const cronOf = ({ cronTimeZone, log }: DaemonOptions, cron: string) => ({ cron, timeZone: cronTimeZone, log });
 
 interface Term {
-  readonly abort: AbortController;
+  readonly stopping: AbortController;
+  readonly giveUp: AbortController;
   readonly loops: readonly Loop[];
   readonly push: Loop;
   readonly pull: Loop;
@@ -108,8 +115,8 @@ interface TermState {
 }
 
 const createTerm = (options: DaemonOptions): Term => {
-  const abort = new AbortController();
-  const deps = options.depsFor(abort.signal);
+  const [stopping, giveUp] = [new AbortController(), new AbortController()];
+  const deps = options.depsFor(stopping.signal, giveUp.signal);
   const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, failures: 0, blockedUntilMs: 0 };
   const freshness: Freshness = { pulledAtMs: null };
   const { clock, log } = options;
@@ -166,7 +173,7 @@ const createTerm = (options: DaemonOptions): Term => {
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
-  return { abort, loops: [pull, sweep, push, backfill], push, pull, sweep, state };
+  return { stopping, giveUp, loops: [pull, sweep, push, backfill], push, pull, sweep, state };
 };
 
 /** What the last leader had in flight is unknown now. */
@@ -186,12 +193,13 @@ const sweepRound = async (
   backfill: Loop,
 ): Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }> => {
   const request = await deps.mirror.takeRequest();
-  if (request?.kind === 'sync') {
-    const stoppedBy = await syncOnce(deps, freshness);
-    await deps.mirror.finishRun(request.id, { state: stoppedBy === null ? 'done' : 'failed', complete: stoppedBy === null, error: stoppedBy?.code ?? null });
+  if (request !== null) {
+    const stoppedBy = await serveRequest(deps, freshness, request);
+    deps.log.info({ run: request.id, kind: request.kind, code: stoppedBy?.code ?? null }, 'a requested run ended');
+    backfill.wake();
     return { stoppedBy, restMs: 0 };
   }
-  const interrupted = request ?? (await deps.mirror.resumableRun('resync')) ?? (await deps.mirror.resumableRun('sweep'));
+  const interrupted = (await deps.mirror.resumableRun('resync')) ?? (await deps.mirror.resumableRun('sweep'));
   const { firstSweepAt } = await deps.mirror.account();
   if (interrupted === null && firstSweepAt !== null && !state.sweepDue) return { stoppedBy: null, restMs: pushPollMs };
   state.sweepDue = false;

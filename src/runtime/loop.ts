@@ -3,8 +3,9 @@
  * A round that throws is logged by its kind and tried again after a growing pause; it never ends the loop.
  */
 import { retryDelayMs } from '../domain/backoff.ts';
+import { errorFields } from '../domain/error-fields.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
-import type { Service } from './service.ts';
+import { createService, type Service } from '../ports/service.ts';
 
 export interface LoopOptions {
   readonly name: string;
@@ -22,7 +23,6 @@ export interface Loop extends Service {
 const ERROR_PAUSE = { minMs: 500, maxMs: 30_000 };
 
 export const createLoop = ({ name, round, clock, log }: LoopOptions): Loop => {
-  let running: { readonly stopped: AbortController; readonly done: Promise<void> } | null = null;
   let pause = new AbortController();
 
   const work = async (signal: AbortSignal): Promise<void> => {
@@ -36,31 +36,14 @@ export const createLoop = ({ name, round, clock, log }: LoopOptions): Loop => {
       } catch (error) {
         failures += 1;
         restMs = retryDelayMs(failures, ERROR_PAUSE, 0.5);
-        if (!signal.aborted) log.error({ loop: name, error: describeError(error), pause_ms: restMs }, 'a round failed; it will be repeated');
+        if (!signal.aborted) log.error({ loop: name, ...errorFields(error), pause_ms: restMs }, 'a round failed; it will be repeated');
       }
       await clock.sleep(restMs, AbortSignal.any([signal, pause.signal]));
     }
   };
 
   return {
-    start: async () => {
-      if (running !== null) return;
-      const stopped = new AbortController();
-      running = { stopped, done: work(stopped.signal) };
-    },
-    stop: async () => {
-      const ending = running;
-      running = null;
-      ending?.stopped.abort();
-      await ending?.done;
-    },
+    ...createService(work),
     wake: () => pause.abort(),
   };
-};
-
-/** The kind of an error, without its message where that may hold data: a SQLSTATE or code, else the class's name. */
-export const describeError = (error: unknown): string => {
-  if (!(error instanceof Error)) return typeof error;
-  const { code } = error as { readonly code?: unknown };
-  return typeof code === 'string' ? `${error.name} ${code}` : error.name;
 };

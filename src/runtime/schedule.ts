@@ -1,7 +1,7 @@
 /** Runs tasks at the times of a cron expression (node-cron); a task that is still running is not started again. */
 import { createTask } from 'node-cron';
 import type { Log } from '../ports/ambient.ts';
-import type { Service } from './service.ts';
+import type { Service } from '../ports/service.ts';
 
 export interface ScheduleOptions {
   readonly name: string;

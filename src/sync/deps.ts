@@ -32,8 +32,10 @@ export interface SyncDeps {
   readonly capabilities: CapabilityStore;
   /** Leadership, asked right before the bytes of a call go. */
   readonly maySend: () => boolean;
-  /** Fires when the daemon stops or loses its leadership. */
+  /** Fires when the daemon stops or loses its leadership: nothing new is begun. */
   readonly signal: AbortSignal;
+  /** Fires when what is still under way has to be given up as well. */
+  readonly giveUp: AbortSignal;
 }
 
 export interface CapabilityStore {
@@ -42,4 +44,9 @@ export interface CapabilityStore {
   learn(change: Partial<Capabilities>): Promise<void>;
 }
 
-export const callOptions = (deps: SyncDeps, lane: Lane): CallOptions => ({ lane, signal: deps.signal, maySend: deps.maySend });
+export const callOptions = (deps: SyncDeps, lane: Lane): CallOptions => ({
+  lane,
+  signal: deps.signal,
+  giveUp: deps.giveUp,
+  maySend: deps.maySend,
+});

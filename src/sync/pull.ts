@@ -19,8 +19,11 @@ import { removeGone } from './removal.ts';
 export interface PullOptions {
   /** How far before the watermark to read again. */
   readonly overlapMs: number;
-  /** False for the short look before a push: it must not stand in for a pull with the full overlap. */
-  readonly movesWatermark: boolean;
+  /**
+   * The short look before a push: it must not stand in for a pull with the full overlap, so it leaves the watermark, and it need not look
+   * into the trash, since a write to a trashed contact is answered with 404.
+   */
+  readonly beforePush: boolean;
 }
 
 export interface PullReport {
@@ -42,7 +45,7 @@ export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise
 
   const context = await loadContext(deps);
   const changes = await walkFeed(deps, context, 'changes', account.changesWatermark, options);
-  if (changes.stoppedBy !== null || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
+  if (changes.stoppedBy !== null || options.beforePush || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
   const trash = await walkFeed(deps, context, 'trash', account.trashWatermark ?? account.changesWatermark, options);
   return add({ ...trash, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten }, marks.read + changes.rowsSeen, marks.written);
 };
@@ -69,7 +72,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     // Something was deleted while we read: rows slid towards the front, across the edge of the page before.
     const shrank = total !== null && value.total < total;
     total = value.total;
-    const movesTo = last && !shrank && options.movesWatermark && startedAt !== null && startedAt > watermark ? startedAt : null;
+    const movesTo = last && !shrank && !options.beforePush && startedAt !== null && startedAt > watermark ? startedAt : null;
     const stored = await storePage(deps, feed, value, { requestedAt, context, offset: clockOffsetMs(requestedAt, meta), movesTo, pages: page });
     context = { ...context, customFields: stored.customFields };
     report.pages += 1;

@@ -78,7 +78,7 @@ const makeBaseFresh = async (deps: SyncDeps, freshness: Freshness): Promise<CrmF
   if ((await deps.mirror.nextDueMs(await pushable(deps))) !== 0) return null;
   const policies = await deps.mirror.fieldPolicies();
   if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
-  const pulled = await pullChanges(deps, { overlapMs: freshMs * 2, movesWatermark: false });
+  const pulled = await pullChanges(deps, { overlapMs: freshMs * 2, beforePush: true });
   if (pulled.stoppedBy === null) freshness.pulledAtMs = now;
   return pulled.stoppedBy;
 };

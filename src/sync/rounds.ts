@@ -51,7 +51,7 @@ export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createC
 /** A changes pull with the full overlap. */
 export const pullOnce = async (deps: SyncDeps, freshness: Freshness): Promise<PullReport> => {
   const startedMs = deps.clock.monotonicMs();
-  const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, movesWatermark: true });
+  const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, beforePush: false });
   if (report.stoppedBy === null) freshness.pulledAtMs = startedMs;
   return report;
 };
@@ -103,4 +103,13 @@ export const syncOnce = async (deps: SyncDeps, freshness: Freshness): Promise<Cr
     const pushed = await pushDue(deps, freshness);
     if (pushed.stoppedBy !== null || pushed.contacts === 0) return pushed.stoppedBy;
   }
+};
+
+/** What was asked for in SQL or by a command, done to its recorded end. */
+export const serveRequest = async (deps: SyncDeps, freshness: Freshness, request: Run): Promise<CrmFailure | null> => {
+  if (request.kind === 'resync' || request.kind === 'sweep') return (await sweepOnce(deps, request.kind, request)).stoppedBy;
+  const stoppedBy = await syncOnce(deps, freshness);
+  const state = stoppedBy === null ? 'done' : 'failed';
+  await deps.mirror.finishRun(request.id, { state, complete: stoppedBy === null, error: stoppedBy?.code ?? null });
+  return stoppedBy;
 };

@@ -52,12 +52,12 @@ export class Transaction {
   }
 
   get<K, V>(table: Table<K, V>, key: K): V | undefined {
-    const changed = this.changes.get(table as Table<unknown, unknown>);
+    const changed = this.changes.get(table);
     return changed?.has(key) === true ? (changed.get(key) as V | undefined) : table.committed.get(key);
   }
 
   all<K, V>(table: Table<K, V>): readonly V[] {
-    const changed = this.changes.get(table as Table<unknown, unknown>);
+    const changed = this.changes.get(table);
     const kept = [...table.committed].filter(([key]) => changed?.has(key) !== true).map(([, value]) => value);
     const ours = [...(changed?.values() ?? [])].filter((value) => value !== undefined);
     return [...kept, ...(ours as V[])];

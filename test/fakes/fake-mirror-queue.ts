@@ -51,7 +51,7 @@ const claim = (step: Step, contactIds: readonly number[]): number => {
       if (!CLAIMABLE.has(row.state)) continue;
       putLog(step, { ...row, state: 'sending', attempt: number, attempts: row.attempts + 1, nextAttemptAt: null });
     }
-    putState(step, contactId, { attempt: { number, state: 'sending', epoch: step.epoch } });
+    putState(step, contactId, { attempt: { number, state: 'sending', epoch: step.epoch, at: step.world.now() } });
   }
   return number;
 };
@@ -78,17 +78,20 @@ const settle = (step: Step, { contactId, attempt, outcomes, then }: Settlement):
   });
 };
 
-export const recoverAttempts = (step: Step): number => {
+export const recoverAttempts = (step: Step, createGraceMs: number): number => {
+  const now = step.world.now();
   const lost = step.tx
     .all(step.world.tables.states)
     .filter((state) => state.attempt !== null && state.attempt.state === 'sending' && state.attempt.epoch !== step.epoch);
-  for (const { contactId, crmId, attempt } of lost) {
+  for (const { contactId, crmId, attempt, intent } of lost) {
     if (attempt === null) continue;
+    const grace = intent === null ? 0 : attempt.at.getTime() + createGraceMs - now.getTime();
+    const nextAttemptAt = new Date(now.getTime() + Math.max(0, grace));
     putState(step, contactId, { attempt: { ...attempt, state: 'unknown' } });
     const rows = openLog(step, contactId).filter((row) => row.state === 'sending');
-    for (const row of rows) putLog(step, { ...row, state: 'unknown', nextAttemptAt: step.world.now() });
+    for (const row of rows) putLog(step, { ...row, state: 'unknown', nextAttemptAt });
     if (rows.length > 0) continue;
-    const asked = { op: 'update', state: 'unknown', attempt: attempt.number } as const;
+    const asked = { op: 'update', state: 'unknown', attempt: attempt.number, nextAttemptAt } as const;
     addLog(step, { contactId, crmId, oldValues: null, newValues: null, changedBy: 'relate-mirror', ...asked });
   }
   return lost.length;

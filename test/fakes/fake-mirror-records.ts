@@ -52,8 +52,8 @@ export const createRecordSteps = (step: Step): RecordSteps => {
       for (const id of crmIds) if (tx.get(refused, id) !== undefined) tx.put(refused, id, undefined);
     },
     saveNames: async (wanted) => {
-      for (const name of wanted) {
-        const key = `${name.kind} ${name.id}`;
+      const latest = new Map(wanted.map((name) => [`${name.kind} ${name.id}`, name]));
+      for (const [key, name] of latest) {
         if (!sameValue(tx.get(names, key), name)) tx.put(names, key, name);
       }
     },

@@ -169,7 +169,7 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
     markAll: (reasons) => transact(async (step) => markAll(step, reasons)),
     countMarks: async (reasons) => [...tables.marks.committed.values()].filter((mark) => reasons.includes(mark.reason)).length,
     nextDueMs: async ({ creates }) => statement((step) => nextDueMs(step, creates)),
-    recoverAttempts: () => transact(async (step) => recoverAttempts(step)),
+    recoverAttempts: (createGraceMs) => transact(async (step) => recoverAttempts(step, createGraceMs)),
     startRun: (kind, withLinks) => transact(async (step) => startRun(step, kind, withLinks)),
     resumableRun: (kind) => transact(async (step) => resumableRun(step, kind)),
     finishRun: (runId, end) => transact(async (step) => finishRun(step, runId, end)),

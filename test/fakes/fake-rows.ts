@@ -45,7 +45,7 @@ export interface StateRow {
   readonly baseHash: string | null;
   readonly extraHash: string | null;
   readonly links: KnownLinks;
-  readonly attempt: { readonly number: number; readonly state: 'sending' | 'unknown'; readonly epoch: number } | null;
+  readonly attempt: { readonly number: number; readonly state: 'sending' | 'unknown'; readonly epoch: number; readonly at: Date } | null;
   readonly intent: CreateIntent | null;
   readonly settledAt: Date | null;
   readonly deletedAt: Date | null;

@@ -43,7 +43,8 @@ export const openHarness = async (options: HarnessOptions = {}) => {
   const account = createSandboxAccount(options.account);
   if (options.seed !== undefined) account.seed(options.seed);
   const token = 'test-token';
-  const sandbox = await startSandbox({ account, token, ratePerMinute: RATE, mode: 'upstream', ...options });
+  const { mode = 'upstream', ratePerMinute = RATE, latencyMs = 0 } = options;
+  const sandbox = await startSandbox({ account, token, ratePerMinute, mode, latencyMs });
   const database = await createTestDatabase();
   const pool = createPool({ connectionString: database.url, max: 12, applicationName: 'relate-mirror test' });
   await pool.query(`update sync.leader set holder = 'test', epoch = 1, expires_at = 'infinity'`);
@@ -62,6 +63,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
     capabilities: store,
     maySend: () => true,
     signal: term.signal,
+    giveUp: term.signal,
   };
   const freshness: Freshness = { pulledAtMs: null };
   const sql = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> =>

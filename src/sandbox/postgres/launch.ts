@@ -112,7 +112,7 @@ const attachOrStart = async (options: EmbeddedPostgresOptions, place: Place, bin
         port,
         fsync: options.fsync ?? true,
         settings: options.settings ?? {},
-        timeoutMs: Math.max(1, deadline - performance.now()),
+        timeoutMs: Math.max(1, Math.round(deadline - performance.now())),
         removeWithServer: options.directory === undefined ? place.base : null,
       });
       // Only so that a psql line stays good; a server that runs is worth more than its port.

@@ -1,0 +1,23 @@
+/**
+ * What every implementation of the mirror port has to keep. One statement of the protocol a test; each runs on a mirror of its own, empty at
+ * the start.
+ */
+import { describe } from 'vitest';
+import type { MakeMirror } from './mirror-harness.ts';
+import { describeClaims } from './mirror-claim.contract.ts';
+import { describePairing } from './mirror-pairing.contract.ts';
+import { describeReads } from './mirror-read.contract.ts';
+import { describeRecords } from './mirror-records.contract.ts';
+import { describeTransactions } from './mirror-transaction.contract.ts';
+import { describeWrites } from './mirror-write.contract.ts';
+
+export const mirrorContract = (name: string, makeMirror: MakeMirror): void => {
+  describe(`mirror contract: ${name}`, () => {
+    describeTransactions(makeMirror);
+    describeReads(makeMirror);
+    describeWrites(makeMirror);
+    describePairing(makeMirror);
+    describeClaims(makeMirror);
+    describeRecords(makeMirror);
+  });
+};
