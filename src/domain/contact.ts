@@ -198,8 +198,8 @@ export const canonicalCustomValue = (value: CustomValue, type: CustomType): Cust
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z$/;
 
 /**
- * The type that one value of the CRM speaks for, or null where it says nothing (null, blank). A CRM that does not tell its field types sends
- * dates as midnight timestamps, so a field counts as a date until a value shows a time of day.
+ * The type that one value of the CRM speaks for, or null where it says nothing (null, blank). A CRM that does not tell its field types
+ * sends dates as midnight timestamps, so a field counts as a date until a value shows a time of day.
  */
 export const inferCustomType = (value: CustomValue): CustomType | null => {
   if (value === null || (typeof value === 'string' && value.trim() === '')) return null;
@@ -237,7 +237,7 @@ const widerType = (before: CustomType | undefined, now: CustomType): CustomType 
 
 const typeOf = (name: string, defs: CustomFieldDefs): CustomType => defs.get(name)?.type ?? 'text';
 
-/** The canonical form of a contact's fields. Custom fields that are null are left out, as absent and cleared mean the same, and so are other keys. */
+/** The canonical form of a contact's fields. Custom fields that are null are left out (absent and cleared mean the same), other keys as well. */
 export const canonicalFields = (fields: ContactFields, defs: CustomFieldDefs): ContactFields => {
   const custom: Record<string, CustomValue> = {};
   for (const name of Object.keys(fields.custom_fields).filter(isCustomField).sort(byCodeUnit)) {

@@ -50,7 +50,8 @@ const splitUrl = (connectionString: string): { readonly address: string; readonl
     : { address: connectionString.slice(0, at), parameters: new URLSearchParams(connectionString.slice(at + 1)) };
 };
 
-const joinUrl = (address: string, parameters: URLSearchParams): string => (parameters.size === 0 ? address : `${address}?${parameters.toString()}`);
+const joinUrl = (address: string, parameters: URLSearchParams): string =>
+  parameters.size === 0 ? address : `${address}?${parameters.toString()}`;
 
 const hostOf = (connectionString: string): string => {
   try {

@@ -81,30 +81,64 @@ const NO_REPORT: LeaseReport = { lastPullAt: null, budgetLimit: null, budgetUsed
 interface Term {
   readonly epoch: number;
   /** On our monotonic clock. */
-  validUntilMs: number;
+  readonly validUntilMs: number;
 }
 
-export const createLease = (options: LeaseOptions): Lease => {
-  const { clock, log, holder } = options;
-  const handlers = new Set(options.onChange === undefined ? [] : [options.onChange]);
+/** What this process believes of its lease, without asking anybody. */
+interface Standing {
+  readonly term: () => Term | null;
+  readonly status: () => LeaseStatus;
+  readonly holds: () => boolean;
+  readonly handlers: Set<(status: LeaseStatus) => void>;
+  /** Leads, or goes on leading; counted from before the statement was sent. */
+  lead(epoch: number, sentMs: number): void;
+  /** Does not lead. */
+  become(status: Exclude<LeaseStatus, { readonly state: 'leading' }>): void;
+  /** Stops believing at once, and tells nobody yet. */
+  letGo(): void;
+}
+
+const createStanding = ({ clock, log, onChange }: LeaseOptions): Standing => {
+  const handlers = new Set(onChange === undefined ? [] : [onChange]);
   let term: Term | null = null;
   let status: LeaseStatus = { state: 'stopped' };
-  const isValid = (held: Term | null): held is Term => held !== null && clock.monotonicMs() < held.validUntilMs;
-
-  const become = (next: LeaseStatus): void => {
+  const change = (next: LeaseStatus): void => {
     if (JSON.stringify(next) === JSON.stringify(status)) return;
+    if (next.state === 'leading') log.info({ epoch: next.epoch }, 'leading');
+    else if (status.state === 'leading') log.info({ epoch: status.epoch, state: next.state }, 'no longer leading');
     status = next;
     handlers.forEach((handler) => handler(next));
   };
-  const lose = (next: LeaseStatus): void => {
-    if (term !== null) log.warn({ epoch: term.epoch }, 'no longer the leader');
-    term = null;
-    become(next);
+  return {
+    term: () => term,
+    status: () => status,
+    holds: () => term !== null && clock.monotonicMs() < term.validUntilMs,
+    handlers,
+    lead: (epoch, sentMs) => {
+      term = { epoch, validUntilMs: sentMs + LEASE_MS - MARGIN_MS };
+      change({ state: 'leading', epoch });
+    },
+    become: (next) => {
+      term = null;
+      change(next);
+    },
+    letGo: () => (term = null),
+  };
+};
+
+/** Keeps one connection, and on it the lease: takes it where it is free, renews it while it is ours, gives it back at the end. */
+const createKeeper = ({ connectionString, clock, log, holder, report }: LeaseOptions, standing: Standing) => {
+  const connection = {
+    connectionString,
+    applicationName: `relate-mirror ${holder}`,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    lockTimeoutMs: LOCK_TIMEOUT_MS,
+    answerTimeoutMs: ANSWER_TIMEOUT_MS,
   };
 
   const take = async (session: Session): Promise<void> => {
     const [row] = await session.query<{ holder: string | null; free: boolean }>(LOOK);
-    if (row?.free !== true) return become({ state: 'standby', leader: row?.holder ?? null });
+    if (row?.free !== true) return standing.become({ state: 'standby', leader: row?.holder ?? null });
     try {
       await session.query(END_OLD_SESSIONS);
     } catch (error) {
@@ -112,47 +146,39 @@ export const createLease = (options: LeaseOptions): Lease => {
     }
     const sentMs = clock.monotonicMs();
     const [taken] = await session.query<{ epoch: number }>(TAKE, [holder, LEASE_MS]);
-    if (taken === undefined) return become({ state: 'standby', leader: null });
-    term = { epoch: taken.epoch, validUntilMs: sentMs + LEASE_MS - MARGIN_MS };
-    log.info({ epoch: taken.epoch }, 'leading');
-    become({ state: 'leading', epoch: taken.epoch });
+    if (taken === undefined) standing.become({ state: 'standby', leader: null });
+    else standing.lead(taken.epoch, sentMs);
   };
 
   const renew = async (session: Session, held: Term): Promise<void> => {
-    const { lastPullAt, budgetLimit, budgetUsed } = options.report?.() ?? NO_REPORT;
+    const { lastPullAt, budgetLimit, budgetUsed } = report?.() ?? NO_REPORT;
     const sentMs = clock.monotonicMs();
     const rows = await session.query(RENEW, [held.epoch, LEASE_MS, lastPullAt, budgetLimit, budgetUsed]);
-    if (rows.length === 0) lose({ state: 'standby', leader: null });
-    else held.validUntilMs = sentMs + LEASE_MS - MARGIN_MS;
+    if (rows.length === 0) standing.become({ state: 'standby', leader: null });
+    // What ran out while the answer was on its way was given up aloud: it is not taken back in silence.
+    else if (standing.term()?.epoch === held.epoch) standing.lead(held.epoch, sentMs);
   };
 
   const keep = async (session: Session, signal: AbortSignal): Promise<void> => {
     const gone = new AbortController();
     void session.ended.then(() => gone.abort());
     while (!signal.aborted) {
-      await (term === null ? take(session) : renew(session, term));
+      const held = standing.term();
+      await (held === null ? take(session) : renew(session, held));
       await clock.sleep(RENEW_MS, AbortSignal.any([signal, gone.signal]));
     }
-    if (term !== null) {
-      const { epoch } = term;
-      // From here on nothing is sent any more; only then may somebody else begin.
-      term = null;
-      await session.query(RELEASE, [epoch]);
-    }
+    const held = standing.term();
+    if (held === null) return;
+    // From here on nothing is sent any more; only then may somebody else begin.
+    standing.letGo();
+    await session.query(RELEASE, [held.epoch]);
   };
 
-  const stayConnected = async (signal: AbortSignal): Promise<void> => {
-    const connection = {
-      connectionString: options.connectionString,
-      applicationName: `relate-mirror ${holder}`,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      lockTimeoutMs: LOCK_TIMEOUT_MS,
-      answerTimeoutMs: ANSWER_TIMEOUT_MS,
-    };
+  return async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       let session: Session | null = null;
       try {
-        if (term === null) become({ state: 'connecting' });
+        if (standing.term() === null) standing.become({ state: 'connecting' });
         session = await openSession(connection, signal);
         await keep(session, signal);
       } catch (error) {
@@ -162,26 +188,28 @@ export const createLease = (options: LeaseOptions): Lease => {
       }
       if (!signal.aborted) await clock.sleep(WATCH_MS, signal);
     }
-    term = null;
-    become({ state: 'stopped' });
+    standing.become({ state: 'stopped' });
   };
+};
 
+export const createLease = (options: LeaseOptions): Lease => {
+  const standing = createStanding(options);
+  const keeper = createKeeper(options, standing);
   /** Says that the lease is over even while a renewal or a connection hangs. */
   const watch = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
-      await clock.sleep(WATCH_MS, signal);
-      if (!signal.aborted && term !== null && !isValid(term)) lose({ state: 'connecting' });
+      await options.clock.sleep(WATCH_MS, signal);
+      if (!signal.aborted && standing.term() !== null && !standing.holds()) standing.become({ state: 'connecting' });
     }
   };
-
   return {
-    ...createBackground(async (signal) => void (await Promise.all([stayConnected(signal), watch(signal)]))),
-    epoch: () => term?.epoch ?? null,
-    holds: () => isValid(term),
-    status: () => status,
+    ...createBackground(async (signal) => void (await Promise.all([keeper(signal), watch(signal)]))),
+    epoch: () => standing.term()?.epoch ?? null,
+    holds: standing.holds,
+    status: standing.status,
     onChange: (handler) => {
-      handlers.add(handler);
-      return () => void handlers.delete(handler);
+      standing.handlers.add(handler);
+      return () => void standing.handlers.delete(handler);
     },
   };
 };

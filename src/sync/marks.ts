@@ -4,14 +4,13 @@
  */
 import { type RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import { mergeLinks, linkDeltas } from '../domain/merge.ts';
 import type { BadRecord, Lane } from '../ports/crm.ts';
 import type { Mark, MarkReason, MirrorTx } from '../ports/mirror.ts';
+import { readActivities } from './activities.ts';
 import { clockOffsetMs, loadContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { applyPage } from './page.ts';
 import { controlAnswers, removeGone } from './removal.ts';
-import { isEmptyWrite } from './reconcile.ts';
 
 export interface MarksReport {
   readonly read: number;
@@ -125,78 +124,3 @@ const settleGone = async (
   const byPerson = await removeGone(deps, gone.filter((crmId) => approved.has(crmId)), requestedAt, { approved: true });
   return ordinary.removed + byPerson.removed;
 };
-
-const readActivities = async (deps: SyncDeps, crmIds: readonly number[], lane: Lane): Promise<ChunkReport> => {
-  if (crmIds.length === 0) return { written: 0, stoppedBy: null };
-  const requestedAt = await deps.mirror.now();
-  const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await allActivities(deps, crmId, lane) })));
-  let written = 0;
-  let stoppedBy: CrmFailure | null = null;
-  for (const { crmId, answer } of answers) {
-    if ('failure' in answer) {
-      // 404 or 403: the contact itself tells the rest, with the next pull or sweep.
-      if (answer.failure.class === 'refetch' || answer.failure.class === 'park') await dropMark(deps, crmId, requestedAt);
-      else stoppedBy ??= answer.failure;
-    } else if (await storeActivities(deps, crmId, answer, requestedAt)) written += 1;
-  }
-  return { written, stoppedBy };
-};
-
-const dropMark = async (deps: SyncDeps, crmId: number, requestedAt: Date): Promise<void> =>
-  await deps.mirror.transaction((tx) => tx.unmark([crmId], ['activities'], requestedAt));
-
-interface Activities {
-  readonly ids: readonly number[];
-  readonly names: RemoteContact['names'];
-}
-
-/** Exported for the push, which reads a contact's activities before it settles an unknown write. */
-export const allActivities = async (deps: SyncDeps, crmId: number, lane: Lane): Promise<Activities | { readonly failure: CrmFailure }> => {
-  const ids: number[] = [];
-  const names: RemoteContact['names'][number][] = [];
-  for (let page = 1; ; page += 1) {
-    const answer = await deps.crm.listActivities(crmId, page, callOptions(deps, lane));
-    if (!answer.ok) return { failure: answer.failure };
-    ids.push(...answer.value.ids);
-    names.push(...answer.value.names);
-    if (page >= answer.value.lastPage || answer.value.ids.length === 0) return { ids: [...new Set(ids)].sort((a, b) => a - b), names };
-  }
-};
-
-/** The activities of one contact, merged under the same locks and the same age rule as a page. Answers whether anything was written. */
-const storeActivities = async (deps: SyncDeps, crmId: number, { ids, names }: Activities, requestedAt: Date): Promise<boolean> =>
-  await deps.mirror.transaction(async (tx) => {
-    const peek = (await tx.peek([crmId])).get(crmId);
-    if (peek === undefined || !peek.hasRow) {
-      await tx.unmark([crmId], ['activities'], requestedAt);
-      return false;
-    }
-    const { contactId } = peek;
-    const rows = await tx.lockContacts([contactId], 'skip');
-    const states = await tx.lockStates([contactId], 'skip');
-    const situation = (await tx.read([contactId])).get(contactId);
-    const free = rows.has(contactId) && states.has(contactId) && situation?.attempt === null;
-    const stale = situation?.settledAt != null && situation.settledAt >= requestedAt;
-    if (!free || stale || situation.row === null || situation.base === null) {
-      await tx.mark([{ crmId, reason: 'activities' }]);
-      return false;
-    }
-    const remote = { companies: null, deals: null, activities: ids };
-    const merged = mergeLinks(situation.base.links, situation.row.links, remote, situation.open);
-    const deltas = linkDeltas(situation.row.links, merged.local);
-    const known = situation.base.links.activities?.join() === ids.join() && situation.base.links.activities !== null;
-    const write = {
-      contactId,
-      fields: null,
-      addLinks: deltas.add,
-      removeLinks: deltas.remove,
-      base: known ? null : { fields: situation.base.fields, hash: peek.baseHash ?? '', links: merged.base },
-      extra: null,
-      crmTimes: null,
-    };
-    const changes = !isEmptyWrite(write);
-    await tx.saveNames(names);
-    if (changes) await tx.save([write]);
-    await tx.unmark([crmId], ['activities'], requestedAt);
-    return changes;
-  });

@@ -18,7 +18,8 @@ import { absorb, finish, handBack, settleFailure, underLocks, type Job } from '.
 import { clockOffsetMs, loadContext } from './context.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
-import { allActivities, readMarks } from './marks.ts';
+import { allActivities } from './activities.ts';
+import { readMarks } from './marks.ts';
 import { nextCall, type NextCall, type Progress } from './plan.ts';
 import { pullChanges } from './pull.ts';
 import { controlAnswers } from './removal.ts';

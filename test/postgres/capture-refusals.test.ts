@@ -20,6 +20,8 @@ afterAll(async () => {
 });
 afterEach(async () => void (await client.query('rollback')));
 
+/** How many rows a statement that is not refused has written. */
+const accepted = async (sql: string, values: unknown[] = []): Promise<number | null> => (await client.query(sql, values)).rowCount;
 const READ_ONLY = '42501';
 const NOT_NULL = '23502';
 const CHECK = '23514';
@@ -58,8 +60,8 @@ describe("the daemon's columns", () => {
   });
 
   it('may be written back as they are, as tools do that write whole rows', async () => {
-    await client.query('update crm.contacts set crm_id = crm_id, extra = extra, crm_updated_at = crm_updated_at');
-    await client.query(`insert into crm.contacts (id, crm_id, first_name, extra) values (default, null, 'Whole', null)`);
+    expect(await accepted('update crm.contacts set crm_id = crm_id, extra = extra, crm_updated_at = crm_updated_at')).toBeGreaterThan(0);
+    expect(await accepted(`insert into crm.contacts (id, crm_id, first_name, extra) values (default, null, 'Whole', null)`)).toBe(1);
   });
 });
 
@@ -74,7 +76,7 @@ describe('first_name', () => {
 
   it('that the CRM left empty does not stand in the way of other edits', async () => {
     await asDaemon(client, `insert into crm.contacts (crm_id) values (55)`);
-    await client.query(`update crm.contacts set city = 'x' where crm_id = 55`);
+    expect(await accepted(`update crm.contacts set city = 'x' where crm_id = 55`)).toBe(1);
     await asDaemon(client, `delete from crm.contacts where crm_id = 55`);
   });
 });
@@ -98,7 +100,7 @@ describe('phones', () => {
   it.each(['[]', '[{"number": "+1 555 0100"}]', '[{"number": "1", "type": "work"}, {"number": "2", "type": null}]'])(
     'take %s',
     async (phones) => {
-      await client.query(`update crm.contacts set phones = $2 where id = $1`, [id, phones]);
+      expect(await accepted(`update crm.contacts set phones = $2 where id = $1`, [id, phones])).toBe(1);
     },
   );
 
@@ -109,7 +111,7 @@ describe('phones', () => {
 
 describe('custom fields', () => {
   const set = (value: string) => refusal(client, `update crm.contacts set custom_fields = $2 where id = $1`, [id, value]);
-  const take = async (value: string) => void (await client.query(`update crm.contacts set custom_fields = $2 where id = $1`, [id, value]));
+  const take = (value: string) => accepted(`update crm.contacts set custom_fields = $2 where id = $1`, [id, value]);
 
   it('are an object whose keys begin with cf_, with plain values', async () => {
     expect(await set('[]')).toMatchObject({ code: CHECK, column: 'custom_fields' });
@@ -149,13 +151,11 @@ describe('custom fields', () => {
       ['cf_options', '1'],
       ['cf_options', '[1, 3]'],
       ['cf_unheard_of', '1'],
-    ])('%s refuses %s, in UPDATE and INSERT, without printing it', async (field, value) => {
+    ])('%s refuses %s, in UPDATE and INSERT', async (field, value) => {
       const fields = `{"${field}": ${value}}`;
       const error = await set(fields);
       expect(error).toMatchObject({ code: CHECK, column: 'custom_fields', detail: undefined });
       expect(error.message).toContain(field);
-      const refused = value.replaceAll('"', '');
-      if (refused.length > 2) expect(`${error.message} ${error.hint}`).not.toContain(refused);
       const insert = `insert into crm.contacts (first_name, custom_fields) values ('Bob', $1)`;
       expect(await refusal(client, insert, [fields])).toMatchObject({ code: CHECK });
     });
@@ -175,7 +175,16 @@ describe('custom fields', () => {
       ['cf_number', 'null'],
       ['cf_seen', '"not held to an inferred type"'],
     ])('%s takes %s', async (field, value) => {
-      await take(`{"${field}": ${value}}`);
+      expect(await take(`{"${field}": ${value}}`)).toBe(1);
+    });
+
+    it('print the field and what is allowed, not the value', async () => {
+      const { message, hint, detail } = await set('{"cf_number": "geheim"}');
+      expect([message, hint, detail]).toEqual([
+        'crm.contacts.custom_fields, cf_number: expected a number',
+        'select name, type from sync.custom_fields shows what the CRM knows. null clears a field.',
+        undefined,
+      ]);
     });
 
     it('name the options that there are', async () => {
@@ -184,8 +193,8 @@ describe('custom fields', () => {
 
     it('are not held against what an edit leaves alone', async () => {
       await asDaemon(client, `update crm.contacts set custom_fields = '{"cf_number": "five"}' where id = ${id}`);
-      await take('{"cf_number": "five", "cf_text": "x"}');
-      await client.query(`update crm.contacts set city = 'x' where id = $1`, [id]);
+      expect(await take('{"cf_number": "five", "cf_text": "x"}')).toBe(1);
+      expect(await accepted(`update crm.contacts set city = 'x' where id = $1`, [id])).toBe(1);
     });
   });
 });

@@ -107,7 +107,7 @@ describe('a pool', () => {
     const pool = createPool({ connectionString: proxy.url, max: 1, applicationName: 'test silent', statementTimeoutMs: 100 });
     await pool.query('select 1');
     proxy.silence();
-    await expect(pool.query('select 1')).rejects.toThrow();
+    await expect(pool.query('select 1')).rejects.toThrow('Query read timeout');
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
     await proxy.close();
     await pool.end();

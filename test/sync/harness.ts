@@ -37,6 +37,8 @@ export interface HarnessOptions extends Partial<Pick<SandboxOptions, 'mode' | 'r
   readonly account?: SandboxAccountOptions;
   readonly settings?: Partial<SyncSettings>;
   readonly timeoutMs?: number;
+  /** CRM_RATE_SHARE */
+  readonly share?: number;
 }
 
 export const openHarness = async (options: HarnessOptions = {}) => {
@@ -48,7 +50,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
   const database = await createTestDatabase();
   const pool = createPool({ connectionString: database.url, max: 12, applicationName: 'relate-mirror test' });
   await pool.query(`update sync.leader set holder = 'test', epoch = 1, expires_at = 'infinity'`);
-  const pacing = createPacing({ clock: systemClock, share: 1 });
+  const pacing = createPacing({ clock: systemClock, share: options.share ?? 1 });
   const crm = createCrm({ url: sandbox.url, token, timeoutMs: options.timeoutMs ?? 1000, pacing });
   const mirror = createMirror({ pool, lease: { epoch: () => 1 }, log: silent });
   const store = createCapabilityStore(mirror);

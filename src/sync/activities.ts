@@ -1,0 +1,93 @@
+/**
+ * A contact's activities: no list and no record carries them, so where the CRM can read them at all it is one call a contact, merged under
+ * the same locks and the same age rule as a page.
+ */
+import { canonicalIds, sameValue, type SeenName } from '../domain/contact.ts';
+import type { CrmFailure } from '../domain/errors.ts';
+import { linkDeltas, mergeLinks } from '../domain/merge.ts';
+import type { Lane } from '../ports/crm.ts';
+import type { ContactWrite, MirrorTx, Peek, Situation } from '../ports/mirror.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
+import { isEmptyWrite } from './reconcile.ts';
+
+export interface Activities {
+  readonly ids: readonly number[];
+  readonly names: readonly SeenName[];
+}
+
+/** All pages of one contact's activities. */
+export const allActivities = async (deps: SyncDeps, crmId: number, lane: Lane): Promise<Activities | { readonly failure: CrmFailure }> => {
+  const ids: number[] = [];
+  const names: SeenName[] = [];
+  for (let page = 1; ; page += 1) {
+    const answer = await deps.crm.listActivities(crmId, page, callOptions(deps, lane));
+    if (!answer.ok) return { failure: answer.failure };
+    ids.push(...answer.value.ids);
+    names.push(...answer.value.names);
+    if (page >= answer.value.lastPage || answer.value.ids.length === 0) return { ids: canonicalIds(ids), names };
+  }
+};
+
+/** Reads and stores the activities of these contacts, and takes their marks away where that went through. */
+export const readActivities = async (
+  deps: SyncDeps,
+  crmIds: readonly number[],
+  lane: Lane,
+): Promise<{ readonly written: number; readonly stoppedBy: CrmFailure | null }> => {
+  if (crmIds.length === 0) return { written: 0, stoppedBy: null };
+  const requestedAt = await deps.mirror.now();
+  const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await allActivities(deps, crmId, lane) })));
+  const found = new Map<number, Activities>();
+  const settled: number[] = [];
+  let stoppedBy: CrmFailure | null = null;
+  for (const { crmId, answer } of answers) {
+    if (!('failure' in answer)) found.set(crmId, answer);
+    // 404 or 403: the contact itself tells the rest, with the next pull or sweep.
+    else if (answer.failure.class === 'refetch' || answer.failure.class === 'park') settled.push(crmId);
+    else stoppedBy ??= answer.failure;
+  }
+  const written = await deps.mirror.transaction(async (tx) => {
+    const stored = await store(tx, found, requestedAt);
+    await tx.unmark([...settled, ...found.keys()], ['activities'], requestedAt);
+    return stored;
+  });
+  return { written, stoppedBy };
+};
+
+const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, requestedAt: Date): Promise<number> => {
+  const peeks = [...(await tx.peek([...found.keys()])).values()].filter(({ hasRow }) => hasRow);
+  const ids = peeks.map(({ contactId }) => contactId);
+  const [rows, states] = [await tx.lockContacts(ids, 'skip'), await tx.lockStates(ids, 'skip')];
+  const situations = await tx.read(ids);
+  const writes: ContactWrite[] = [];
+  const deferred: number[] = [];
+  for (const peek of peeks) {
+    const situation = situations.get(peek.contactId);
+    const locked = rows.has(peek.contactId) && states.has(peek.contactId) && situation?.attempt === null;
+    const stale = situation?.settledAt != null && situation.settledAt >= requestedAt;
+    const write = locked && !stale ? writeOf(situation, peek, found.get(peek.crmId)?.ids ?? []) : null;
+    if (write === null) deferred.push(peek.crmId);
+    else if (!isEmptyWrite(write)) writes.push(write);
+  }
+  await tx.saveNames([...found.values()].flatMap(({ names }) => names));
+  if (writes.length > 0) await tx.save(writes);
+  // Marked anew, so that the answer we just had does not take the mark away.
+  await tx.mark(deferred.map((crmId) => ({ crmId, reason: 'activities' as const })));
+  return writes.length;
+};
+
+/** Null where there is nothing to merge into yet. */
+const writeOf = ({ contactId, row, base, open }: Situation, peek: Peek, ids: readonly number[]): ContactWrite | null => {
+  if (row === null || base === null) return null;
+  const merged = mergeLinks(base.links, row.links, { companies: null, deals: null, activities: ids }, open);
+  const deltas = linkDeltas(row.links, merged.local);
+  return {
+    contactId,
+    fields: null,
+    addLinks: deltas.add,
+    removeLinks: deltas.remove,
+    base: sameValue(base.links.activities, ids) ? null : { fields: base.fields, hash: peek.baseHash ?? '', links: merged.base },
+    extra: null,
+    crmTimes: null,
+  };
+};
