@@ -23,7 +23,7 @@ left join sync.contact_state s on s.crm_id = r.crm_id;
 -- The state is the one that most needs a person, then the one that is furthest from being in step. Each source is first brought to one row a
 -- contact, so that a look-up of one contact stays an index look-up.
 create view sync.contact_status as
-with open_edits as (
+with open_edits as not materialized (
   select contact_id, max(crm_id) as crm_id, min(changed_at) as since,
     bool_or(op = 'delete') as deleted,
     min(changed_at) filter (where state = 'parked') as parked_since,

@@ -26,7 +26,7 @@ export const runSync = async (context: WorkContext): Promise<ExitCode> => {
   const progress = createProgress(io, context.clock);
   const shown = showRuns(context, progress);
   try {
-    const failed = await app.asLeader(io.signal, (deps) => syncOnce(deps, { pulledAtMs: null }));
+    const failed = await app.asLeader(io.signal, (deps) => syncOnce(deps, { pulledAtMs: null, through: null }));
     return failed === null ? await ended(context) : failedBy(io, failed);
   } catch (error) {
     if (error instanceof LeaderExists) return await throughLeader(context, 'sync', false);
@@ -71,7 +71,7 @@ const throughLeader = async (context: WorkContext, kind: 'sync' | 'resync', with
 
 /** As the leader: everything that was asked for, ours among it, and the links that a resync wants read. */
 const serve = async (deps: SyncDeps, runId: number): Promise<void> => {
-  const freshness = { pulledAtMs: null };
+  const freshness = { pulledAtMs: null, through: null };
   const left = (await deps.mirror.resumableRun('resync')) ?? null;
   if (left !== null) await serveRequest(deps, freshness, left);
   for (let request = await deps.mirror.takeRequest(); request !== null; request = await deps.mirror.takeRequest()) {

@@ -118,7 +118,7 @@ const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
   const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, failures: 0, blockedUntilMs: 0 };
-  const freshness: Freshness = { pulledAtMs: null };
+  const freshness: Freshness = { pulledAtMs: null, through: null };
   const { clock, log } = options;
 
   /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */

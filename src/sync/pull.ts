@@ -24,6 +24,8 @@ export interface PullOptions {
    * into the trash, since a write to a trashed contact is answered with 404.
    */
   readonly beforePush: boolean;
+  /** Before a push: when the last look began. Without it the watermark. */
+  readonly since?: Date | null;
 }
 
 export interface PullReport {
@@ -31,6 +33,8 @@ export interface PullReport {
   readonly rowsSeen: number;
   readonly rowsWritten: number;
   readonly removed: number;
+  /** When the run began, on the CRM's clock: everything older was seen. Null where it did not get that far. */
+  readonly through: Date | null;
   /** What ended the run early; what it had stored stays stored, the watermark does not move. */
   readonly stoppedBy: CrmFailure | null;
 }
@@ -39,15 +43,15 @@ type Feed = 'changes' | 'trash';
 
 export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise<PullReport> => {
   const marks = await readMarks(deps, ['deferred', 'approved'], 'changes');
-  if (marks.stoppedBy !== null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, stoppedBy: marks.stoppedBy };
+  if (marks.stoppedBy !== null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
   const account = await deps.mirror.account();
-  if (account.changesWatermark === null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, stoppedBy: null };
+  if (account.changesWatermark === null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: null };
 
   const context = await loadContext(deps);
   const changes = await walkFeed(deps, context, 'changes', account.changesWatermark, options);
   if (changes.stoppedBy !== null || options.beforePush || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
   const trash = await walkFeed(deps, context, 'trash', account.trashWatermark ?? account.changesWatermark, options);
-  return add({ ...trash, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten }, marks.read + changes.rowsSeen, marks.written);
+  return add({ ...trash, through: changes.through, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten }, marks.read + changes.rowsSeen, marks.written);
 };
 
 const add = (report: PullReport, seen: number, written: number): PullReport => ({
@@ -57,7 +61,7 @@ const add = (report: PullReport, seen: number, written: number): PullReport => (
 });
 
 const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, watermark: Date, options: PullOptions): Promise<PullReport> => {
-  const since = new Date(watermark.getTime() - options.overlapMs);
+  const since = new Date((options.since ?? watermark).getTime() - options.overlapMs);
   const report = { pages: 0, rowsSeen: 0, rowsWritten: 0, removed: 0 };
   let context = runContext;
   let startedAt: Date | null = null;
@@ -65,7 +69,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
   for (let page = 1; ; page += 1) {
     const requestedAt = await deps.mirror.now();
     const answer = await listPage(deps, feed, page, since);
-    if (!answer.ok) return { ...report, stoppedBy: answer.failure };
+    if (!answer.ok) return { ...report, through: null, stoppedBy: answer.failure };
     const { value, meta } = answer;
     startedAt ??= meta.date;
     const last = reachesBack(value, since) || page >= value.lastPage;
@@ -80,7 +84,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     report.rowsWritten += stored.written;
     report.removed += stored.removed;
     if (shrank && page > 1) page -= 2;
-    else if (last) return { ...report, stoppedBy: null };
+    else if (last) return { ...report, through: startedAt, stoppedBy: null };
   }
 };
 

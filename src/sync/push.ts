@@ -31,6 +31,8 @@ export interface PushReport {
   readonly stoppedBy: CrmFailure | null;
 }
 
+/** The CRM's times have whole seconds, and a commit takes a moment; what comes later still is the scheduled pull's. */
+const LOOK_OVERLAP_MS = 2000;
 /** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
 const CLAIMS_PER_WORKER = 2;
 
@@ -63,9 +65,10 @@ export const pushDue = async (deps: SyncDeps, freshness: Freshness): Promise<Pus
   return state;
 };
 
-/** When the base was last made fresh. */
+/** When the base was last made fresh: on the monotonic clock, and on the CRM's. */
 export interface Freshness {
   pulledAtMs: number | null;
+  through: Date | null;
 }
 
 /**
@@ -79,8 +82,8 @@ const makeBaseFresh = async (deps: SyncDeps, freshness: Freshness): Promise<CrmF
   if ((await deps.mirror.nextDueMs(await pushable(deps))) !== 0) return null;
   const policies = await deps.mirror.fieldPolicies();
   if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
-  const pulled = await pullChanges(deps, { overlapMs: freshMs * 2, beforePush: true });
-  if (pulled.stoppedBy === null) freshness.pulledAtMs = now;
+  const pulled = await pullChanges(deps, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: freshness.through });
+  if (pulled.stoppedBy === null) Object.assign(freshness, { pulledAtMs: now, through: pulled.through ?? freshness.through });
   return pulled.stoppedBy;
 };
 

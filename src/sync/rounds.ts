@@ -52,7 +52,7 @@ export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createC
 export const pullOnce = async (deps: SyncDeps, freshness: Freshness): Promise<PullReport> => {
   const startedMs = deps.clock.monotonicMs();
   const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, beforePush: false });
-  if (report.stoppedBy === null) freshness.pulledAtMs = startedMs;
+  if (report.stoppedBy === null) Object.assign(freshness, { pulledAtMs: startedMs, through: report.through });
   return report;
 };
 

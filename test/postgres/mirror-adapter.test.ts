@@ -1,6 +1,6 @@
 /** What only a real server can show of the mirror adapter: connections, transaction ids, other people's triggers. */
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createMirror } from '../../src/postgres/mirror.ts';
 import { fieldsWith, links, newContact, NO_WRITE, pairedContacts, recordOf, situation } from '../contract/mirror-harness.ts';
 import { openMirrorDatabase, type MirrorDatabase, type PostgresHarness } from './mirror-harness.ts';
@@ -17,6 +17,8 @@ beforeEach(async () => {
 
 const END_OPEN_TRANSACTIONS = `
 select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`;
+
+afterEach(() => harness.close());
 
 /** A trigger of the user's on crm.contacts, gone with the next test's reset (its function is called users_own). */
 const createTrigger = async (when: string, body: string): Promise<void> => {

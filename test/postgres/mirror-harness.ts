@@ -24,11 +24,13 @@ const NAME_TABLES = [...LINK_KINDS, 'users', 'sources', 'countries'];
 
 const toColumn = (value: unknown): unknown => (value !== null && typeof value === 'object' ? JSON.stringify(value) : value);
 
-const openUser = async (pool: pg.Pool): Promise<UserSession> => {
+const openUser = async (pool: pg.Pool, open: Set<pg.PoolClient>): Promise<UserSession> => {
   const client = await pool.connect();
+  open.add(client);
   await client.query('begin');
   const end = async (how: 'commit' | 'rollback'): Promise<void> => {
     await client.query(how);
+    open.delete(client);
     client.release();
   };
   const columns = (edit: Edit) => Object.keys(edit);
@@ -105,6 +107,7 @@ export const openMirrorDatabase = async (): Promise<MirrorDatabase> => {
 
 const harnessOn = (pool: pg.Pool): PostgresHarness => {
   let epoch: number | null = 1;
+  const openUsers = new Set<pg.PoolClient>();
   const sql = async (text: string, values: readonly unknown[] = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows;
   const rowsOf = async <T>(text: string, values: readonly unknown[] = []) => (await sql(text, values)) as T[];
   return {
@@ -115,7 +118,7 @@ const harnessOn = (pool: pg.Pool): PostgresHarness => {
       epoch = next;
     },
     setLeaderEpoch: async (next) => void (await sql('update sync.leader set epoch = $1', [next])),
-    begin: () => openUser(pool),
+    begin: () => openUser(pool, openUsers),
     log: () => rowsOf<LoggedChange>(LOG),
     versions: async () => {
       const parts = await rowsOf<{ part: string }>(VERSIONS);
@@ -152,6 +155,10 @@ const harnessOn = (pool: pg.Pool): PostgresHarness => {
         end $$`);
       await sql('create trigger users_own before insert or update on crm.contacts for each row execute function users_own()');
     },
-    close: async () => undefined,
+    close: async () => {
+      // A test that failed half-way leaves sessions open, whose locks would hold up the next one.
+      for (const client of openUsers) client.release(true);
+      openUsers.clear();
+    },
   };
 };

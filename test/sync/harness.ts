@@ -67,7 +67,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
     signal: term.signal,
     giveUp: term.signal,
   };
-  const freshness: Freshness = { pulledAtMs: null };
+  const freshness: Freshness = { pulledAtMs: null, through: null };
   const sql = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> =>
     (await pool.query<Record<string, unknown>>(text, [...values])).rows;
   return {

@@ -37,7 +37,7 @@ describe.each(['documented', 'upstream'] as const)('ten thousand contacts in %s 
 
 describe('bulk edits within a rate of 6,000 calls a minute', () => {
   it('an UPDATE of every row and a COPY-like insert of a thousand are pushed, one call each, without a 429', async () => {
-    harness = await openHarness({ seed: { contacts: 2_000 }, ratePerMinute: 6_000, share: 0.9 });
+    harness = await openHarness({ seed: { contacts: 2_000 }, ratePerMinute: 6_000, share: 0.9, settings: { freshMs: 1000 } });
     await harness.probe();
     expect(await harness.sync()).toBeNull();
     harness.account.calls.clear();
