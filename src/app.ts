@@ -54,65 +54,42 @@ export class LeaderExists extends Error {
 /** Connections of the pool: each worker of the push one, and one each for pull, sweep, links and the rest. */
 const POOL_MAX = 12;
 const PUSH_CONCURRENCY = 6;
+const CHANNELS = ['relate_mirror_change', 'relate_mirror_request'];
 /** A commit may come this late behind the `updated_at` that it carries. */
 const OVERLAP_MS = 120_000;
 /** Shorter loses fewer edits made in the CRM just before our write, and costs one list call a push at most. */
 const FRESH_MS = 1_000;
 
-export const createApp = ({ config, databaseUrl, holder, clock, random, log }: AppOptions): App => {
-  const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
+export const createApp = (options: AppOptions): App => {
+  const { config, databaseUrl, holder, clock, random, log } = options;
   const directUrl = config.databaseListenUrl ?? databaseUrl;
-  const pacing = createPacing({
-    clock,
-    share: config.crmRateShare,
-    ...(config.crmRatePerMinute === null ? {} : { ratePerMinute: config.crmRatePerMinute }),
-  });
-  const crm = createCrm({ url: config.crmUrl, token: config.crmToken, timeoutMs: config.crmTimeoutMs, pacing, log });
+  const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
+  const { crm, pacing } = createBudgetedCrm(options);
   let pulledAt: Date | null = null;
-  const lease = createLease({
-    connectionString: directUrl,
-    holder,
-    clock,
-    log,
-    report: () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow }),
-  });
+  const report = () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow });
+  const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
   const mirror = createMirror({ pool, lease, log, random });
-  const store = createCapabilityStore(mirror);
+  const capabilities = createCapabilityStore(mirror);
   const settings = toSyncSettings(config);
-  const depsFor = (stopping: AbortSignal, giveUp: AbortSignal): SyncDeps => ({
+  const maySend = () => lease.holds();
+  const depsFor = (signal: AbortSignal, giveUp: AbortSignal): SyncDeps => ({
     crm,
     mirror,
     clock,
     random,
     log,
     settings,
-    capabilities: store,
-    maySend: () => lease.holds(),
-    signal: stopping,
+    capabilities,
+    maySend,
+    signal,
     giveUp,
   });
-  const probe = async (deps: SyncDeps) => await probeOnce(deps, store, probeCapabilities);
+  const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
-  const daemon = createDaemon({
-    depsFor,
-    probe,
-    clock,
-    log,
-    pullCron: config.pullCron,
-    sweepCron: config.sweepCron,
-    cronTimeZone: config.cronTimeZone,
-    pushPollMs: config.pushPollMs,
-    createGraceMs,
-    onPulled: (at) => (pulledAt = at),
-  });
-  const listener = createListener({
-    connectionString: directUrl,
-    channels: ['relate_mirror_change', 'relate_mirror_request'],
-    clock,
-    log,
-    onNotify: () => daemon.wake(),
-  });
-
+  const { pullCron, sweepCron, cronTimeZone, pushPollMs } = config;
+  const onPulled = (at: Date) => (pulledAt = at);
+  const daemon = createDaemon({ depsFor, probe, clock, log, pullCron, sweepCron, cronTimeZone, pushPollMs, createGraceMs, onPulled });
+  const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify: () => daemon.wake() });
   const service = createLeading(lease, listener, daemon, log);
   return {
     crm,
@@ -130,11 +107,17 @@ export const createApp = ({ config, databaseUrl, holder, clock, random, log }: A
       }),
     close: async () => {
       await service.stop();
-      await lease.stop();
       crm.close();
       if (!pool.ended) await pool.end();
     },
   };
+};
+
+/** The CRM behind the one budget. */
+const createBudgetedCrm = ({ config, clock, log }: AppOptions) => {
+  const { crmUrl: url, crmToken: token, crmTimeoutMs: timeoutMs, crmRateShare: share, crmRatePerMinute: ratePerMinute } = config;
+  const pacing = createPacing({ clock, share, ...(ratePerMinute === null ? {} : { ratePerMinute }) });
+  return { crm: createCrm({ url, token, timeoutMs, pacing, log }), pacing };
 };
 
 const toSyncSettings = (config: Config): SyncSettings => ({

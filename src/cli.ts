@@ -28,7 +28,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => st
 const io: Io = {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
-  isTerminal: process.stderr.isTTY === true,
+  isTerminal: process.stderr.isTTY,
   signal: stopping.signal,
 };
 
@@ -63,6 +63,7 @@ const withApp = async (command: (ready: Ready) => Promise<ExitCode>, { migrates 
     if (migrates) await migrateDatabase({ connectionString: config.databaseListenUrl ?? databaseUrl, log });
     const holder = `${hostname()} ${process.pid}`;
     app = createApp({ config, databaseUrl, holder, clock: systemClock, random: Math.random, log });
+    if (migrates) await app.operator.setCaptureNotify(config.captureNotify);
     return await command({ config, log, databaseUrl, app });
   } catch (error) {
     log.debug(errorFields(error), 'the command failed');
@@ -131,7 +132,9 @@ program
   .command('status')
   .description('how the mirror is going')
   .option('--json', 'one line of JSON with the columns of sync.status')
-  .action(({ json = false }: { json?: boolean }) => run(() => withApp(async ({ app }) => showStatus(io, await app.operator.status(), { json }))));
+  .action(({ json = false }: { json?: boolean }) =>
+    run(() => withApp(async ({ app }) => showStatus(io, await app.operator.status(), { json }))),
+  );
 program
   .command('search')
   .argument('<term>', 'what to look for')
@@ -151,7 +154,9 @@ const isNodeTooOld = (): boolean => {
 };
 
 if (isNodeTooOld()) {
-  io.err(`relate-mirror needs Node ${NODE_VERSION_MIN.join('.')} or newer, this is ${process.versions.node}. In the project's folder, \`npx relate-mirror\` uses the right one.`);
+  io.err(
+    `relate-mirror needs Node ${NODE_VERSION_MIN.join('.')} or newer, this is ${process.versions.node}. In the project's folder, \`npx relate-mirror\` uses the right one.`,
+  );
   process.exitCode = EXIT.usage;
 } else {
   try {

@@ -61,7 +61,11 @@ export const createStage = (io: Io, clock: Clock): Stage => {
         }
       }
       io.out('');
-      io.out(failed === 0 ? `  ${green('✓')} ${bold(`all ${steps.length} steps were seen to happen`)}` : `  ${red('✗')} ${bold(`${failed} of ${steps.length} steps failed`)}`);
+      io.out(
+        failed === 0
+          ? `  ${green('✓')} ${bold(`all ${steps.length} steps were seen to happen`)}`
+          : `  ${red('✗')} ${bold(`${failed} of ${steps.length} steps failed`)}`,
+      );
       io.out('');
       return failed;
     },
@@ -71,7 +75,7 @@ export const createStage = (io: Io, clock: Clock): Stage => {
         '',
         `psql "${databaseUrl}"`,
         '',
-        dim('update crm.contacts set city = \'Basel\' where id = 1;   -- in the CRM a moment later'),
+        dim("update crm.contacts set city = 'Basel' where id = 1;   -- in the CRM a moment later"),
         dim('select * from sync.status;                             -- are we in step?'),
         dim('select * from sync.change_log order by id desc limit 5; -- what became of the edit'),
         '',

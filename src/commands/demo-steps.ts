@@ -20,7 +20,12 @@ const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 5;
 
 /** Looks until it is there; answers how long that took. */
-const until = async ({ clock, signal }: DemoWorld, what: string, isThere: () => boolean | Promise<boolean>, everyMs = LOOK_EVERY_MS): Promise<number> => {
+const until = async (
+  { clock, signal }: DemoWorld,
+  what: string,
+  isThere: () => boolean | Promise<boolean>,
+  everyMs = LOOK_EVERY_MS,
+): Promise<number> => {
   const startedMs = clock.monotonicMs();
   while (!(await isThere())) {
     if (signal.aborted) throw new StepFailed('stopped');
@@ -43,7 +48,11 @@ const pick = async (world: DemoWorld, nth: number): Promise<{ readonly id: numbe
 };
 
 const initialMirror = async (world: DemoWorld): Promise<Seen> => {
-  const ms = await until(world, 'the first full load', async () => (await one(world, 'select first_sweep_done as done from sync.status'))['done'] === true);
+  const ms = await until(
+    world,
+    'the first full load',
+    async () => (await one(world, 'select first_sweep_done as done from sync.status'))['done'] === true,
+  );
   await until(world, 'the links', async () => (await one(world, 'select count(*) = 0 as done from sync.marks'))['done'] === true, 50);
   const found = differences(await readSnapshot(world.pool), world.account.contacts());
   if (found.length > 0) throw new StepFailed(`${found.length} differences, the first: ${found[0]}`);
@@ -62,9 +71,14 @@ const localEdit = async (world: DemoWorld): Promise<Seen> => {
 const crmEdit = async (world: DemoWorld): Promise<Seen> => {
   const { id, crmId } = await pick(world, 11);
   world.account.update(crmId, { job_title: 'Head of everything' });
-  const arrived = async (): Promise<boolean> => (await one(world, 'select job_title from crm.contacts where id = $1', [id]))['job_title'] === 'Head of everything';
+  const arrived = async (): Promise<boolean> =>
+    (await one(world, 'select job_title from crm.contacts where id = $1', [id]))['job_title'] === 'Head of everything';
   const ms = await until(world, 'the edit in the mirror', arrived);
-  return { did: `somebody changes contact ${crmId} in the CRM; the pull looks once a second here, once a minute by default`, seen: 'the mirror has it,', ms };
+  return {
+    did: `somebody changes contact ${crmId} in the CRM; the pull looks once a second here, once a minute by default`,
+    seen: 'the mirror has it,',
+    ms,
+  };
 };
 
 const createFromSql = async (world: DemoWorld): Promise<Seen> => {
@@ -80,16 +94,23 @@ const createFromSql = async (world: DemoWorld): Promise<Seen> => {
 
 const linksBothWays = async (world: DemoWorld): Promise<Seen> => {
   const { id, crmId } = await pick(world, 12);
-  const company = world.account.records('companies').find((record) => world.account.contact(crmId)?.companies.includes(record.id) === false);
+  const company = world.account
+    .records('companies')
+    .find((record) => world.account.contact(crmId)?.companies.includes(record.id) === false);
   const deal = world.account.records('deals').find((record) => world.account.contact(crmId)?.deals.includes(record.id) === false);
   if (company === undefined || deal === undefined) throw new StepFailed('no free company or deal');
   const did = `insert into crm.contact_companies values (${id}, ${company.id});  -- ${company.name}`;
   await world.sql(did);
   const ms = await until(world, 'the company in the CRM', () => world.account.contact(crmId)?.companies.includes(company.id) === true, 1);
   world.account.attach(crmId, { deals: [deal.id] });
-  const linked = async (): Promise<boolean> => (await world.sql('select 1 from crm.contact_deals where contact_id = $1 and deal_id = $2', [id, deal.id])).length === 1;
+  const linked = async (): Promise<boolean> =>
+    (await world.sql('select 1 from crm.contact_deals where contact_id = $1 and deal_id = $2', [id, deal.id])).length === 1;
   await until(world, 'the deal in the mirror', linked);
-  return { did: `${did}\nsomebody links the deal "${deal.name}" in the CRM`, seen: 'the company is linked there, the deal here; the first took', ms };
+  return {
+    did: `${did}\nsomebody links the deal "${deal.name}" in the CRM`,
+    seen: 'the company is linked there, the deal here; the first took',
+    ms,
+  };
 };
 
 const deletesBothWays = async (world: DemoWorld): Promise<Seen> => {
@@ -101,7 +122,11 @@ const deletesBothWays = async (world: DemoWorld): Promise<Seen> => {
   await until(world, 'the row gone', async () => (await world.sql('select 1 from crm.contacts where id = $1', [there.id])).length === 0);
   const lost = await world.sql('select 1 from crm.contacts where id = $1', [here.id]);
   if (lost.length > 0) throw new StepFailed('the deleted row came back');
-  return { did: `${did}\nsomebody deletes contact ${there.crmId} in the CRM`, seen: "one is in the CRM's trash, the other left the mirror, with the CRM's word for that very id; the first took", ms };
+  return {
+    did: `${did}\nsomebody deletes contact ${there.crmId} in the CRM`,
+    seen: "one is in the CRM's trash, the other left the mirror, with the CRM's word for that very id; the first took",
+    ms,
+  };
 };
 
 const conflict = async (world: DemoWorld): Promise<Seen> => {
@@ -120,7 +145,8 @@ const conflict = async (world: DemoWorld): Promise<Seen> => {
   const row = await one(world, 'select city, street, state from crm.contacts where id = $1', [id]);
   const contact = world.account.contact(crmId);
   const survived = row['street'] === 'Quai 1' && contact?.state === 'BE' && row['city'] === 'Bern' && contact.street === 'Quai 1';
-  if (!survived || record['outcome'] !== 'mirror' || record['remote'] !== 'Geneva') throw new StepFailed(`not merged as expected: ${JSON.stringify(record)}`);
+  if (!survived || record['outcome'] !== 'mirror' || record['remote'] !== 'Geneva')
+    throw new StepFailed(`not merged as expected: ${JSON.stringify(record)}`);
   return {
     did: `somebody sets the city to Geneva and the street in the CRM, then here:\n${did}`,
     seen: `the later city stands on both sides, street and state survived, and sync.conflicts keeps the loser: ${JSON.stringify(record['remote'])}`,
@@ -133,11 +159,19 @@ const refused = async (world: DemoWorld): Promise<Seen> => {
   const email = world.account.contact(owner.crmId)?.email ?? 'ada@example.com';
   const did = `update crm.contacts set email = '${email}' where id = ${id};  -- somebody else's`;
   await world.sql(did);
-  const ms = await until(world, 'the parked edit', async () => (await world.sql('select 1 from sync.parked where contact_id = $1', [id])).length > 0);
+  const ms = await until(
+    world,
+    'the parked edit',
+    async () => (await world.sql('select 1 from sync.parked where contact_id = $1', [id])).length > 0,
+  );
   const { error } = await one(world, 'select error from sync.parked where contact_id = $1', [id]);
   const mended = `update crm.contacts set email = 'free@example.com' where id = ${id};`;
   await world.sql(mended);
-  await until(world, 'the mended edit', async () => (await world.sql('select 1 from sync.parked where contact_id = $1', [id])).length === 0);
+  await until(
+    world,
+    'the mended edit',
+    async () => (await world.sql('select 1 from sync.parked where contact_id = $1', [id])).length === 0,
+  );
   return { did: `${did}\n${mended}`, seen: `parked with the CRM's own words ("${String(error)}"), and gone once mended; parked after`, ms };
 };
 

@@ -68,7 +68,11 @@ const createLines = (io: Io, clock: Clock): Progress => {
   };
 };
 
-const pace = ({ done, total }: ProgressState, startedAt: number, elapsedMs: number): { rate: number | null; leftSeconds: number | null } => {
+const pace = (
+  { done, total }: ProgressState,
+  startedAt: number,
+  elapsedMs: number,
+): { rate: number | null; leftSeconds: number | null } => {
   const rate = elapsedMs > 200 && done > startedAt ? ((done - startedAt) * 1000) / elapsedMs : null;
   return { rate, leftSeconds: rate === null || total === null ? null : Math.max(0, Math.round((total - done) / rate)) };
 };

@@ -7,7 +7,9 @@ const TAKE = 50;
 export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { readonly json: boolean }): Promise<ExitCode> => {
   const answer = await crm.search({ q: term, take: TAKE, order: { field: 'id', direction: 'asc' } }, { lane: 'edit', signal: io.signal });
   if (!answer.ok) {
-    io.err(`The CRM did not answer the search: ${answer.failure.code}${answer.failure.status === null ? '' : ` (HTTP ${answer.failure.status})`}`);
+    io.err(
+      `The CRM did not answer the search: ${answer.failure.code}${answer.failure.status === null ? '' : ` (HTTP ${answer.failure.status})`}`,
+    );
     return EXIT.failed;
   }
   const { records } = answer.value;
@@ -28,6 +30,10 @@ export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { read
 
 const toTable = (head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] => {
   const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
   return [line(head), line(widths.map((width) => '─'.repeat(width))), ...rows.map(line)];
 };

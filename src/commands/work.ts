@@ -104,8 +104,14 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Pr
   const watch = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       const run = await app.operator.currentRun();
-      if (run?.state === 'running') progress.show({ phase: run.pass !== null && run.pass > 1 ? `pass ${run.pass}` : 'contacts', done: run.rows_seen, total: run.expected });
-      else if (run !== null && run.marks > 0) progress.show({ phase: 'links', done: Math.max(0, run.rows_seen - run.marks), total: run.rows_seen });
+      if (run?.state === 'running')
+        progress.show({
+          phase: run.pass !== null && run.pass > 1 ? `pass ${run.pass}` : 'contacts',
+          done: run.rows_seen,
+          total: run.expected,
+        });
+      else if (run !== null && run.marks > 0)
+        progress.show({ phase: 'links', done: Math.max(0, run.rows_seen - run.marks), total: run.rows_seen });
       await clock.sleep(LOOK_EVERY_MS, stopped.signal);
     }
   };
@@ -121,7 +127,15 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Pr
 
 const endedRun = async (context: WorkContext, run: RunRow): Promise<ExitCode> => {
   context.io.out(
-    JSON.stringify({ run_id: run.id, kind: run.kind, state: run.state, complete: run.complete, rows_seen: run.rows_seen, rows_written: run.rows_written, error: run.error }),
+    JSON.stringify({
+      run_id: run.id,
+      kind: run.kind,
+      state: run.state,
+      complete: run.complete,
+      rows_seen: run.rows_seen,
+      rows_written: run.rows_written,
+      error: run.error,
+    }),
   );
   return run.state === 'done' ? await ended(context) : EXIT.failed;
 };

@@ -14,8 +14,7 @@ export interface BackoffLimits {
  * @param random in [0, 1)
  */
 export const retryDelayMs = (attempts: number, limits: BackoffLimits, random: number, floorMs = 0): number => {
-  // 2^30 × any minMs is beyond any maxMs already; without the cap the power overflows into Infinity.
-  const exponent = Math.min(Math.max(attempts, 1) - 1, 30);
-  const ceiling = Math.min(limits.maxMs, limits.minMs * 2 ** exponent);
+  // After some thousand attempts the power is Infinity, which the limit cuts like any other.
+  const ceiling = Math.min(limits.maxMs, limits.minMs * 2 ** (Math.max(attempts, 1) - 1));
   return Math.max(floorMs, Math.round(ceiling / 2 + (ceiling / 2) * random));
 };

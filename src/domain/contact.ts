@@ -237,7 +237,7 @@ const widerType = (before: CustomType | undefined, now: CustomType): CustomType 
 
 const typeOf = (name: string, defs: CustomFieldDefs): CustomType => defs.get(name)?.type ?? 'text';
 
-/** The canonical form of a contact's fields. Custom fields that are null are left out (absent and cleared mean the same), other keys as well. */
+/** The canonical form of a contact's fields. Custom fields that are null (absent and cleared are the same) and other keys are left out. */
 export const canonicalFields = (fields: ContactFields, defs: CustomFieldDefs): ContactFields => {
   const custom: Record<string, CustomValue> = {};
   for (const name of Object.keys(fields.custom_fields).filter(isCustomField).sort(byCodeUnit)) {

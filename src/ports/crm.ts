@@ -4,7 +4,7 @@
  *
  * Every call resolves to a value, `ok` or a classified failure; a call never throws for anything the CRM or the network does.
  */
-import type { ContactFields, CustomFieldDef, KnownLinks, LinkKind, RemoteContact, SeenName } from '../domain/contact.ts';
+import type { ContactFields, CustomFieldDef, LinkKind, RemoteContact, SeenName } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 
 /** Who waits for whom in front of the one call budget: people's edits first, the sweep last. */
@@ -156,6 +156,3 @@ export const DOCUMENTED_ONLY: Capabilities = {
   customFields: false,
   firstNameRequired: false,
 };
-
-/** Links that a record tells, by kind; the kinds it does not carry are null. */
-export type RecordLinks = KnownLinks;

@@ -4,15 +4,7 @@
  * The order of the steps is the caller's and is what keeps the promises: lock rows, lock states, and only then read, in a statement of its
  * own. All ids called `contactId` are `crm.contacts.id`; all called `crmId` are the CRM's. Times are the database's clock.
  */
-import type {
-  ContactFields,
-  CustomFieldDef,
-  FieldName,
-  KnownLinks,
-  LinkSets,
-  RemoteContact,
-  SeenName,
-} from '../domain/contact.ts';
+import type { ContactFields, CustomFieldDef, FieldName, KnownLinks, LinkSets, RemoteContact, SeenName } from '../domain/contact.ts';
 import type { ChangeOp, ChangeState } from '../domain/change.ts';
 import type { ErrorCode } from '../domain/errors.ts';
 import type { FieldConflict, Policy } from '../domain/merge.ts';
@@ -143,7 +135,7 @@ export interface Settlement {
   readonly attempt: number;
   readonly outcomes: readonly Outcome[];
   /** `release` ends the attempt; `unknown` keeps the contact busy until it was read again. */
-  readonly then: 'release' | 'unknown';
+  readonly ends: 'release' | 'unknown';
 }
 
 /** Why a contact has to be read by its id. */
@@ -325,4 +317,3 @@ export interface Mirror {
   /** Some id seen in this run whose row exists: what a control GET asks for. */
   oneSeen(): Promise<number | null>;
 }
-

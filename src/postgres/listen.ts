@@ -6,7 +6,7 @@
  */
 import pg from 'pg';
 import type { Clock, Log } from '../ports/ambient.ts';
-import { createBackground, type Background } from './background.ts';
+import { createService, type Service } from '../ports/service.ts';
 import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -26,7 +26,7 @@ export interface ListenerOptions {
   readonly answerTimeoutMs?: number;
 }
 
-export interface Listener extends Background {
+export interface Listener extends Service {
   /** Adds a handler; the answer removes it. */
   onNotify(handler: NotifyHandler): () => void;
 }
@@ -84,7 +84,7 @@ export const createListener = (options: ListenerOptions): Listener => {
   };
 
   return {
-    ...createBackground(run),
+    ...createService(run),
     onNotify: (handler) => {
       handlers.add(handler);
       return () => void handlers.delete(handler);

@@ -7,7 +7,7 @@
  * when it is asked right before a call, it is never surer than the database.
  */
 import type { Clock, Log } from '../ports/ambient.ts';
-import { createBackground, type Background } from './background.ts';
+import { createService, type Service } from '../ports/service.ts';
 import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -37,7 +37,7 @@ export interface LeaseOptions {
   readonly onChange?: (status: LeaseStatus) => void;
 }
 
-export interface Lease extends Background {
+export interface Lease extends Service {
   /** The epoch of our term; null while we do not lead. */
   epoch(): number | null;
   /** Whether we lead for certain, right now. */
@@ -203,7 +203,7 @@ export const createLease = (options: LeaseOptions): Lease => {
     }
   };
   return {
-    ...createBackground(async (signal) => void (await Promise.all([keeper(signal), watch(signal)]))),
+    ...createService(async (signal) => void (await Promise.all([keeper(signal), watch(signal)]))),
     epoch: () => standing.term()?.epoch ?? null,
     holds: standing.holds,
     status: standing.status,

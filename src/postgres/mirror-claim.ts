@@ -14,11 +14,11 @@ import {
   SETTLE_STATE,
 } from './sql/claim.ts';
 
-const settle = async (session: Session, { contactId, attempt, outcomes, then }: Settlement): Promise<void> => {
+const settle = async (session: Session, { contactId, attempt, outcomes, ends }: Settlement): Promise<void> => {
   const rows = outcomes.map(({ ops, state, code, error, delayMs }) => ({ ops, state, code, error, delay_ms: delayMs }));
   await session.query(SETTLE_LOG, [contactId, attempt, JSON.stringify(rows)]);
   const deleted = outcomes.some(({ ops, state }) => ops.includes('delete') && (state === 'done' || state === 'merged'));
-  await session.query(SETTLE_STATE, [contactId, attempt, then, deleted]);
+  await session.query(SETTLE_STATE, [contactId, attempt, ends, deleted]);
 };
 
 type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;

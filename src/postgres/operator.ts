@@ -50,6 +50,8 @@ export interface Operator {
   run(runId: number): Promise<RunRow | null>;
   /** The sweep or resync that runs, or ended last. */
   currentRun(): Promise<RunRow | null>;
+  /** CAPTURE_NOTIFY, where the capture triggers look for it. */
+  setCaptureNotify(on: boolean): Promise<void>;
   /** Whether anything needs a person or waits: what exit code 3 says. */
   needsAttention(): Promise<boolean>;
 }
@@ -62,22 +64,15 @@ const RUN = `
 const RUN_BY_ID = `${RUN} where r.id = $1`;
 const CURRENT_RUN = `${RUN} where r.kind in ('sweep', 'resync') and r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
 
-const REQUEST = `
-  with same as (
-    select id from sync.runs where kind = $1 and state in ('requested', 'running') and with_links >= $2 order by id limit 1
-  ), made as (
-    insert into sync.runs (kind, state, with_links, requested_at, requested_by)
-    select $1, 'requested', $2, clock_timestamp(), session_user where not exists (select from same) returning id
-  )
-  select id, pg_notify('relate_mirror_request', '') from (select id from same union all select id from made) run`;
-
 export const createOperator = (pool: pg.Pool): Operator => {
   const status = async (): Promise<Status> => Status.parse((await pool.query('select * from sync.status')).rows[0]);
   return {
     status,
-    request: async (kind, withLinks) => z.object({ id: z.number() }).parse((await pool.query(REQUEST, [kind, withLinks])).rows[0]).id,
+    request: async (kind, withLinks) =>
+      z.object({ id: z.number() }).parse((await pool.query('select sync.request_run($1, $2) as id', [kind, withLinks])).rows[0]).id,
     run: async (runId) => await runOf(pool, RUN_BY_ID, [runId]),
     currentRun: async () => await runOf(pool, CURRENT_RUN, []),
+    setCaptureNotify: async (on) => void (await pool.query('update sync.account set notify = $1 where notify <> $1', [on])),
     needsAttention: async () => {
       const { parked, held, unknown, retry, open_conflicts: open } = await status();
       return parked + held + unknown + retry + open > 0;

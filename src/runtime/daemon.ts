@@ -122,22 +122,23 @@ const createTerm = (options: DaemonOptions): Term => {
   const { clock, log } = options;
 
   /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */
-  const guarded = (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => async (): Promise<number> => {
-    state.ready ??= recover(deps, options).catch((error: unknown) => {
-      state.ready = null;
-      throw error;
-    });
-    await state.ready;
-    const blockedMs = state.blockedUntilMs - clock.monotonicMs();
-    if (blockedMs > 0) return blockedMs;
-    if ((await deps.mirror.account()).paused) return options.pushPollMs;
-    const { stoppedBy, restMs } = await work();
-    if (stoppedBy === null) {
-      state.failures = 0;
-      return restMs;
-    }
-    return pauseAfter(deps, state, stoppedBy);
-  };
+  const guarded =
+    (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => async (): Promise<number> => {
+      state.ready ??= recover(deps, options).catch((error: unknown) => {
+        state.ready = null;
+        throw error;
+      });
+      await state.ready;
+      const blockedMs = state.blockedUntilMs - clock.monotonicMs();
+      if (blockedMs > 0) return blockedMs;
+      if ((await deps.mirror.account()).paused) return options.pushPollMs;
+      const { stoppedBy, restMs } = await work();
+      if (stoppedBy === null) {
+        state.failures = 0;
+        return restMs;
+      }
+      return pauseAfter(deps, state, stoppedBy);
+    };
 
   const backfill = createLoop({
     name: 'links',
@@ -179,7 +180,8 @@ const createTerm = (options: DaemonOptions): Term => {
 /** What the last leader had in flight is unknown now. */
 const recover = async (deps: SyncDeps, { createGraceMs, probe }: DaemonOptions): Promise<void> => {
   const recovered = await deps.mirror.recoverAttempts(createGraceMs);
-  if (recovered > 0) deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
+  if (recovered > 0)
+    deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
   const failed = await probe(deps);
   if (failed !== null) deps.log.warn({ code: failed.code }, 'the CRM could not be probed; only documented calls are used until it can');
 };
@@ -203,7 +205,11 @@ const sweepRound = async (
   const { firstSweepAt } = await deps.mirror.account();
   if (interrupted === null && firstSweepAt !== null && !state.sweepDue) return { stoppedBy: null, restMs: pushPollMs };
   state.sweepDue = false;
-  const { stoppedBy, complete, rowsWritten, removed, held } = await sweepOnce(deps, interrupted?.kind === 'resync' ? 'resync' : 'sweep', interrupted);
+  const { stoppedBy, complete, rowsWritten, removed, held } = await sweepOnce(
+    deps,
+    interrupted?.kind === 'resync' ? 'resync' : 'sweep',
+    interrupted,
+  );
   deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
   backfill.wake();
   return { stoppedBy, restMs: complete ? 0 : pushPollMs };

@@ -15,8 +15,12 @@ export interface ScheduleOptions {
 export const createSchedule = ({ name, cron, timeZone, task, log }: ScheduleOptions): Service => {
   const scheduled = createTask(cron, task, { name, timezone: timeZone, noOverlap: true, logger: toCronLogger(log) });
   return {
-    start: async () => void (await scheduled.start()),
-    stop: async () => void (await scheduled.stop()),
+    start: async () => {
+      await scheduled.start();
+    },
+    stop: async () => {
+      await scheduled.stop();
+    },
   };
 };
 

@@ -1,5 +1,14 @@
 /** Whether a mirror and a sandbox account hold the same contacts, field by field and link by link. */
-import { canonicalFields, canonicalIds, contentHash, diffFields, LINK_KINDS, type ContactFields, type LinkKind, type LinkSets } from '../domain/contact.ts';
+import {
+  canonicalFields,
+  canonicalIds,
+  contentHash,
+  diffFields,
+  LINK_KINDS,
+  type ContactFields,
+  type LinkKind,
+  type LinkSets,
+} from '../domain/contact.ts';
 import type { AccountContact } from './crm/records.ts';
 
 interface Mirrored {

@@ -188,7 +188,7 @@ const settleJob = async (tx: MirrorTx, job: Job, situation: Situation, { parked,
   const ended = { made, refused: [...job.refused, ...unseen] };
   const rest: Outcome = { ops: [], state: 'merged', code: null, error: null, delayMs: 0 };
   const outcomes = outcomesOf(ended, parked === undefined ? rest : { ...rest, state: 'parked', code: parked });
-  await tx.settle({ contactId, attempt: job.attempt, outcomes, then: 'release' });
+  await tx.settle({ contactId, attempt: job.attempt, outcomes, ends: 'release' });
   const stuck = new Set(ended.refused.flatMap(({ ops }) => ops));
   const queues = parked === undefined && ((left.fields && !stuck.has('update')) || (left.attach && !stuck.has('attach')) || (left.detach && !stuck.has('detach')));
   if (queues) await tx.queue([contactId], 'update');
@@ -238,8 +238,8 @@ export const settleFailure = async (deps: SyncDeps, job: Job, failure: CrmFailur
   const waits = delayMs ?? retryDelayMs(job.situation.open.attempts, backoff, deps.random(), failure.retryAfterMs ?? 0);
   const rest: Outcome = { ops: [], state: STATE_AFTER[failure.class], code: failure.code, error: failure.message, delayMs: waits };
   await underLocks(deps, job, async (tx, situation) => {
-    const then = failure.class === 'unknown' ? 'unknown' : 'release';
-    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes: outcomesOf(job, rest), then });
+    const ends = failure.class === 'unknown' ? 'unknown' : 'release';
+    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes: outcomesOf(job, rest), ends });
   });
 };
 
@@ -251,9 +251,9 @@ export const handBack = async (
 ): Promise<void> => {
   const rest: Outcome = { ops: [], state: delayMs > 0 ? 'retry' : 'pending', code: null, error: null, delayMs };
   await underLocks(deps, job, async (tx, situation) => {
-    const then = job.doubtful ? 'unknown' : 'release';
+    const ends = job.doubtful ? 'unknown' : 'release';
     const outcomes = outcomesOf(job, job.doubtful ? { ...rest, state: 'unknown' } : rest);
-    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, then });
+    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, ends });
     if (markFor !== undefined) await tx.mark([{ crmId: markFor, reason: 'deferred' }]);
   });
 };

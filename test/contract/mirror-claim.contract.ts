@@ -29,8 +29,8 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
     const insert = () => edit(harness, (user) => user.insert(fieldsWith({})));
     const update = (contactId: number, city: string) => edit(harness, (user) => user.update(contactId, { city }));
     const lockDue = (limit: number, creates = true) => harness.mirror.transaction((tx) => tx.lockDue(limit, { creates }));
-    const settle = (contactId: number, attempt: number, outcomes: readonly Outcome[], then: 'release' | 'unknown' = 'release') =>
-      harness.mirror.transaction((tx) => tx.settle({ contactId, attempt, outcomes, then }));
+    const settle = (contactId: number, attempt: number, outcomes: readonly Outcome[], ends: 'release' | 'unknown' = 'release') =>
+      harness.mirror.transaction((tx) => tx.settle({ contactId, attempt, outcomes, ends }));
     const states = async () => (await harness.log()).map((row) => row.state);
 
     it('finds due contacts once each, oldest edit first, up to the limit', async () => {

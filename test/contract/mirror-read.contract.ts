@@ -142,7 +142,7 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       await edit(harness, (user) => user.update(a, { city: 'Rome' }));
       const { attempt } = await claimDue(mirror);
       const outcome = { ops: ['update'], state: 'done', code: null, error: null, delayMs: 0 } as const;
-      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [outcome], then: 'release' }));
+      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [outcome], ends: 'release' }));
       await edit(harness, (user) => user.update(a, { street: 'Main' }));
       const { open } = await situation(mirror, a);
       expect([...open.editedAt.keys()]).toEqual(['street']);

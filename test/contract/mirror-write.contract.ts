@@ -217,7 +217,7 @@ export const describeWrites = (makeMirror: MakeMirror): void => {
       await edit(harness, (user) => user.update(a, { city: 'Rome' }));
       const { attempt } = await claimDue(mirror);
       const requestedAt = await mirror.now();
-      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [], then: 'release' }));
+      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [], ends: 'release' }));
       const { settledAt } = await situation(mirror, a);
       expect(settledAt?.getTime()).toBeGreaterThanOrEqual(requestedAt.getTime());
       expect((await mirror.transaction((tx) => tx.peek([7]))).get(7)?.settledAt).toEqual(settledAt);

@@ -105,8 +105,8 @@ export const linkEditsArb: fc.Arbitrary<LinkEdits> = fc
     },
   }));
 
-export const policyArb: fc.Arbitrary<Policy> = fc.constantFrom(...POLICIES);
-export const ALL_FIELDS: readonly FieldName[] = [
+const policyArb: fc.Arbitrary<Policy> = fc.constantFrom(...POLICIES);
+const HOLDABLE: readonly FieldName[] = [
   'first_name',
   'last_name',
   'email',
@@ -116,7 +116,7 @@ export const ALL_FIELDS: readonly FieldName[] = [
   'cf_options',
   'cf_free',
 ];
-export const heldArb: fc.Arbitrary<ReadonlySet<FieldName>> = fc.subarray([...ALL_FIELDS]).map((names) => new Set(names));
+export const heldArb: fc.Arbitrary<ReadonlySet<FieldName>> = fc.subarray([...HOLDABLE]).map((names) => new Set(names));
 
 export const NOON = new Date('2026-01-23T12:00:00.000Z');
 export const after = (ms: number): Date => new Date(NOON.getTime() + ms);

@@ -48,7 +48,7 @@ test('a share is exact for every whole percent of a mirror of 100: 0.29 × 100 i
   expect(allowed).toEqual(Array.from({ length: 101 }, (_, percent) => percent));
 });
 
-test('approving one change makes room for none: batches and single edits are counted alike', () => {
+test('a batch uses up as much of the hour as its changes would one by one', () => {
   fc.assert(
     fc.property(fc.nat({ max: 100 }), fc.nat({ max: 5000 }), fc.nat({ max: 50 }), (lastHour, mirror, batch) => {
       const before = brakeAllowance(lastHour, mirror, DEFAULTS);

@@ -56,7 +56,7 @@ const claim = (step: Step, contactIds: readonly number[]): number => {
   return number;
 };
 
-const settle = (step: Step, { contactId, attempt, outcomes, then }: Settlement): void => {
+const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement): void => {
   const { tx, world } = step;
   const now = world.now();
   for (const row of openLog(step, contactId)) {
@@ -73,7 +73,7 @@ const settle = (step: Step, { contactId, attempt, outcomes, then }: Settlement):
   const buried = deleted && tx.get(world.tables.contacts, contactId) === undefined;
   putState(step, contactId, {
     settledAt: now,
-    attempt: then === 'unknown' ? { ...state.attempt, state: 'unknown' } : null,
+    attempt: ends === 'unknown' ? { ...state.attempt, state: 'unknown' } : null,
     ...(buried && { deletedAt: state.deletedAt ?? now, deletedBy: state.deletedBy ?? 'mirror' }),
   });
 };

@@ -22,8 +22,7 @@ afterAll(async () => await harness.close());
 beforeEach(() => harness.account.calls.clear());
 
 /** The write calls that arrived, in order. */
-const writes = (): readonly string[] =>
-  harness.account.calls.calls.filter(({ method }) => method !== 'GET').map(({ call }) => call);
+const writes = (): readonly string[] => harness.account.calls.calls.filter(({ method }) => method !== 'GET').map(({ call }) => call);
 
 /** A contact that no other test edits. */
 let used = 0;
@@ -102,7 +101,8 @@ describe('updating', () => {
 
   it('500 edits of one row before the push are one PUT; A→B→A is none', async () => {
     const { id } = await next();
-    for (let edit = 1; edit <= 500; edit += 1) await harness.sql('update crm.contacts set job_title = $2 where id = $1', [id, `title ${edit}`]);
+    for (let edit = 1; edit <= 500; edit += 1)
+      await harness.sql('update crm.contacts set job_title = $2 where id = $1', [id, `title ${edit}`]);
     await equal();
     expect(writes()).toEqual(['update']);
 
@@ -112,13 +112,17 @@ describe('updating', () => {
     await harness.sql('update crm.contacts set city = $2 where id = $1', [id, row?.['city']]);
     await equal();
     expect(writes()).toEqual([]);
-    expect(await harness.sql(`select count(*)::int as n from sync.change_log where contact_id = $1 and state = 'merged'`, [id])).not.toEqual([{ n: 0 }]);
+    expect(
+      await harness.sql(`select count(*)::int as n from sync.change_log where contact_id = $1 and state = 'merged'`, [id]),
+    ).not.toEqual([{ n: 0 }]);
   });
 
   it('phones are read just before they are written, and another phone that came meanwhile survives', async () => {
     const { id, crm_id: crmId } = await next();
     harness.account.update(crmId, { phones: [{ number: '+41 44 000 00 01', type: 'work' }] });
-    await harness.sql(`update crm.contacts set phones = phones || '[{"number": "+41 44 000 00 02", "type": "mobile"}]' where id = $1`, [id]);
+    await harness.sql(`update crm.contacts set phones = phones || '[{"number": "+41 44 000 00 02", "type": "mobile"}]' where id = $1`, [
+      id,
+    ]);
     await equal();
     expect(writes()).toEqual(['update']);
     const numbers = harness.account.contact(crmId)?.phones.map(({ number }) => number);
@@ -130,8 +134,17 @@ describe('updating', () => {
     const { id } = await next();
     const fields = harness.account.customFields();
     const value = (type: string): unknown =>
-      ({ Number: 7, Numeric: 12.5, Boolean: true, Date: '2026-02-28', DateTime: '2026-03-29T01:30:00Z', Email: 'a@b.test', Url: 'https://example.test/x',
-        Timezone: 'Europe/Zurich', ColorSwatch: '#112233' })[type] ?? 'text';
+      ({
+        Number: 7,
+        Numeric: 12.5,
+        Boolean: true,
+        Date: '2026-02-28',
+        DateTime: '2026-03-29T01:30:00Z',
+        Email: 'a@b.test',
+        Url: 'https://example.test/x',
+        Timezone: 'Europe/Zurich',
+        ColorSwatch: '#112233',
+      })[type] ?? 'text';
     const values = Object.fromEntries(
       fields.map((field) => {
         const [option] = field.options ?? [];
@@ -150,7 +163,8 @@ describe('updating', () => {
 describe('links', () => {
   const linked = async (): Promise<{ id: number; crmId: number }> => {
     const { id, crm_id: crmId } = await next();
-    for (const table of ['companies', 'deals', 'activities']) await harness.sql(`delete from crm.contact_${table} where contact_id = $1`, [id]);
+    for (const table of ['companies', 'deals', 'activities'])
+      await harness.sql(`delete from crm.contact_${table} where contact_id = $1`, [id]);
     await harness.settle();
     harness.account.calls.clear();
     return { id, crmId };

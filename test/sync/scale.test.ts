@@ -44,9 +44,16 @@ describe('bulk edits within a rate of 6,000 calls a minute', () => {
     const t0 = performance.now();
     await harness.sql(`update crm.contacts set job_title = 'bulk ' || id`);
     console.log('bulk update', Math.round(performance.now() - t0));
-    await harness.sql(`insert into crm.contacts (first_name, email) select 'New', 'new' || n || '@example.test' from generate_series(1, 100) n`);
+    await harness.sql(
+      `insert into crm.contacts (first_name, email) select 'New', 'new' || n || '@example.test' from generate_series(1, 100) n`,
+    );
     await harness.settle();
-    console.log('pushed', Math.round(performance.now() - t0), harness.account.calls.count('update', 'create'), harness.account.calls.count());
+    console.log(
+      'pushed',
+      Math.round(performance.now() - t0),
+      harness.account.calls.count('update', 'create'),
+      harness.account.calls.count(),
+    );
     expect(harness.account.calls.calls.filter(({ status }) => status === 429)).toEqual([]);
     expect(await harness.differences()).toEqual([]);
   }, 300_000);

@@ -19,7 +19,7 @@ export const MOVE_LOG = `update sync.change_log set contact_id = $1 where contac
 export const MOVE_CONFLICTS = `
 update sync.conflicts c set contact_id = $1,
   state = case when twin.id is null then c.state else 'decided' end,
-  outcome = case when twin.id is null then c.outcome else 'both' end,
+  outcome = case when twin.id is null then c.outcome else 'mirror' end,
   decided_at = case when twin.id is null then c.decided_at else clock_timestamp() end,
   decided_by = case when twin.id is null then c.decided_by else 'relate-mirror' end
 from sync.conflicts o

@@ -1,0 +1,143 @@
+/**
+ * What happens in one simulated life, as data: a seed makes it, a run follows it, the shrinker takes parts of it away.
+ *
+ * `who` is a place in the list of those who are there at that moment (modulo its length), so that a schedule stays meaningful when
+ * something before it is taken out. `n` makes values unique: whoever holds `v17` took it from edit 17.
+ */
+import type { LinkKind } from '../../src/domain/contact.ts';
+import type { Policy } from '../../src/domain/merge.ts';
+import type { FaultKind } from '../../src/sandbox/crm/faults.ts';
+import type { CallName } from '../../src/sandbox/crm/call-log.ts';
+import type { SandboxMode } from '../../src/sandbox/crm/server.ts';
+import { createDice, type Dice } from './dice.ts';
+
+export type EditField = 'first_name' | 'email' | 'job_title' | 'city' | 'user_id' | 'cf_note' | 'cf_picks';
+/** What either side may do to a contact that it has. */
+export type Edit =
+  | { readonly edit: 'set' | 'clear'; readonly field: EditField; readonly n: number }
+  | { readonly edit: 'addPhone' | 'removePhone' | 'retypePhone'; readonly n: number }
+  | { readonly edit: 'link' | 'unlink'; readonly kind: LinkKind; readonly id: number };
+export type Local =
+  | { readonly side: 'local'; readonly act: 'insert'; readonly n: number; readonly edits: readonly Edit[] }
+  | { readonly side: 'local'; readonly act: 'edit'; readonly who: number; readonly edits: readonly Edit[] }
+  | { readonly side: 'local'; readonly act: 'delete'; readonly who: number };
+export type Remote =
+  | { readonly side: 'remote'; readonly act: 'create'; readonly n: number; readonly edits: readonly Edit[] }
+  | { readonly side: 'remote'; readonly act: 'edit'; readonly who: number; readonly edits: readonly Edit[] }
+  | { readonly side: 'remote'; readonly act: 'delete' | 'restore' | 'purge' | 'hide' | 'show' | 'lock'; readonly who: number };
+export type Fault = { readonly side: 'fault'; readonly call: CallName | 'any'; readonly kind: FaultKind; readonly times: number };
+export type Action = Local | Remote | Fault;
+
+export const ROUNDS = ['pull', 'push', 'links', 'sweep', 'sync'] as const;
+export type RoundKind = (typeof ROUNDS)[number];
+/** Rounds side by side, as the daemon's loops run them. */
+export interface Rounds {
+  readonly side: 'sync';
+  readonly rounds: readonly RoundKind[];
+  /** Which of those who wait goes on at each step. */
+  readonly order: number;
+  /** Step → what somebody does just then. */
+  readonly during: readonly { readonly at: number; readonly action: Action }[];
+  /** The process dies at this step; everything in memory is gone. */
+  readonly crashAt: number | null;
+  /** The database refuses one statement at this step; the process lives on. */
+  readonly refuseAt: number | null;
+}
+export type Event = Action | Rounds | { readonly side: 'time'; readonly ms: number };
+
+export interface Schedule {
+  readonly seed: number;
+  readonly mode: SandboxMode;
+  readonly policy: Policy;
+  /** The CRM's clock less the database's. */
+  readonly skewMs: number;
+  readonly perPage: number;
+  readonly freshMs: number;
+  readonly events: readonly Event[];
+}
+
+const FIELDS: readonly EditField[] = ['first_name', 'email', 'job_title', 'city', 'user_id', 'cf_note', 'cf_picks'];
+const WRITES: readonly CallName[] = ['create', 'update', 'delete', 'attach', 'detach', 'sync', 'restore'];
+const READS: readonly CallName[] = ['list', 'retrieve', 'search', 'listTrashed', 'listActivities'];
+/** `422` and `403-record` park an edit for a person: that is a schedule of its own kind, told by its share. */
+const FAULTS: readonly FaultKind[] = ['reset-before', 'reset-after', '500-before', '500-after', '503-before', '429', 'hang-before', 'hang-after', 'truncated', 'html-200', '401', '404-html', 'redirect', '403-revoked'];
+const REFUSALS: readonly FaultKind[] = ['422', '403-record'];
+
+interface Maker {
+  readonly dice: Dice;
+  n: number;
+}
+
+const edit = (maker: Maker): Edit => {
+  const { dice } = maker;
+  const n = (maker.n += 1);
+  const kind = dice.below(10);
+  if (kind < 6) return { edit: dice.chance(0.85) ? 'set' : 'clear', field: dice.pick(FIELDS), n };
+  if (kind < 8) return { edit: dice.pick(['addPhone', 'addPhone', 'removePhone', 'retypePhone'] as const), n };
+  return { edit: dice.chance(0.6) ? 'link' : 'unlink', kind: dice.pick(['companies', 'deals', 'activities'] as const), id: 1 + dice.below(3) };
+};
+
+const edits = (maker: Maker, most: number): readonly Edit[] => Array.from({ length: 1 + maker.dice.below(most) }, () => edit(maker));
+
+const local = (maker: Maker): Local => {
+  const { dice } = maker;
+  const kind = dice.below(10);
+  if (kind < 2) return { side: 'local', act: 'insert', n: (maker.n += 1), edits: edits(maker, 3) };
+  if (kind < 9) return { side: 'local', act: 'edit', who: dice.below(12), edits: edits(maker, 3) };
+  return { side: 'local', act: 'delete', who: dice.below(12) };
+};
+
+const remote = (maker: Maker): Remote => {
+  const { dice } = maker;
+  const kind = dice.below(20);
+  if (kind < 3) return { side: 'remote', act: 'create', n: (maker.n += 1), edits: edits(maker, 3) };
+  if (kind < 14) return { side: 'remote', act: 'edit', who: dice.below(12), edits: edits(maker, 3) };
+  return { side: 'remote', act: dice.pick(['delete', 'delete', 'restore', 'purge', 'hide', 'show', 'show', 'lock'] as const), who: dice.below(12) };
+};
+
+const fault = ({ dice }: Maker): Fault => ({
+  side: 'fault',
+  call: dice.chance(0.6) ? dice.pick(WRITES) : dice.chance(0.8) ? dice.pick(READS) : 'any',
+  kind: dice.chance(0.08) ? dice.pick(REFUSALS) : dice.pick(FAULTS),
+  times: dice.chance(0.8) ? 1 : 2,
+});
+
+const action = (maker: Maker): Action => {
+  const kind = maker.dice.below(10);
+  return kind < 5 ? local(maker) : kind < 9 ? remote(maker) : fault(maker);
+};
+
+const rounds = (maker: Maker): Rounds => {
+  const { dice } = maker;
+  const kinds = ROUNDS.filter((kind) => dice.chance(kind === 'push' ? 0.6 : kind === 'pull' ? 0.5 : 0.2));
+  const length = dice.chance(0.5) ? 0 : 1 + dice.below(4);
+  return {
+    side: 'sync',
+    rounds: kinds.length === 0 ? ['sync'] : kinds,
+    order: dice.below(1 << 30),
+    during: Array.from({ length }, () => ({ at: 1 + dice.below(80), action: action(maker) })),
+    crashAt: dice.chance(0.15) ? 1 + dice.below(90) : null,
+    refuseAt: dice.chance(0.07) ? 1 + dice.below(90) : null,
+  };
+};
+
+const event = (maker: Maker): Event => {
+  const kind = maker.dice.below(20);
+  if (kind < 12) return action(maker);
+  if (kind < 18) return rounds(maker);
+  return { side: 'time', ms: maker.dice.pick([1, 900, 5000, 60_000, 200_000]) };
+};
+
+export const makeSchedule = (seed: number): Schedule => {
+  const dice = createDice(seed);
+  const maker: Maker = { dice, n: 0 };
+  return {
+    seed,
+    mode: dice.chance(0.7) ? 'upstream' : 'documented',
+    policy: dice.pick(['newest', 'newest', 'crm', 'mirror'] as const),
+    skewMs: dice.pick([0, 0, 400, -25_000, 25_000]),
+    perPage: dice.pick([2, 3, 100]),
+    freshMs: dice.pick([0, 0, 2000]),
+    events: Array.from({ length: 4 + dice.below(16) }, () => event(maker)),
+  };
+};

@@ -1,0 +1,80 @@
+/**
+ * Who goes on when: every task waits at each of its steps, and one of the waiting is let go at a time, as the dice say. So two rounds, a
+ * person's open transaction and a crash can meet between any two steps, and meet there again with the same seed.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Dice } from './dice.ts';
+
+/** The process died: thrown into everything that it was doing. */
+export class Crash extends Error {
+  constructor() {
+    super('the process died here');
+    this.name = 'Crash';
+  }
+}
+
+/** One life of the process. */
+export interface Term {
+  dead: boolean;
+  /** The next statement of the database fails. */
+  refuseNext: boolean;
+}
+
+interface Waiting {
+  readonly term: Term | null;
+  readonly go: () => void;
+  readonly die: () => void;
+}
+
+/** More turns of the event loop than any lock is waited for: nobody will ever come back. */
+const IDLE_TURNS_MAX = 5000;
+
+export class Scheduler {
+  #waiting: Waiting[] = [];
+  #running = 0;
+
+  /** Waits for its turn; rejects where the term has died meanwhile. `null`: a person, who outlives the process. */
+  step(term: Term | null): Promise<void> {
+    if (term?.dead === true) return Promise.reject(new Crash());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ term, go: resolve, die: () => reject(new Crash()) });
+    });
+  }
+
+  /** Counts a task as running until it ends; how it ends is its caller's business. */
+  start(task: Promise<unknown>): void {
+    this.#running += 1;
+    const ended = (): void => void (this.#running -= 1);
+    task.then(ended, ended);
+  }
+
+  crash(term: Term): void {
+    term.dead = true;
+    const [dying, living] = [this.#waiting.filter((one) => one.term === term), this.#waiting.filter((one) => one.term !== term)];
+    this.#waiting = living;
+    for (const { die } of dying) die();
+  }
+
+  /** Lets the tasks go on one by one until none is left. @param beforeStep is told the number of each step, from 1 */
+  async drive(dice: Dice, beforeStep: (step: number) => void): Promise<void> {
+    let idle = 0;
+    for (let step = 1; ; ) {
+      await turn();
+      const next = this.#waiting[dice.below(Math.max(1, this.#waiting.length))];
+      if (next === undefined) {
+        idle += 1;
+        // Somebody who waits for a lock comes back in the next turn.
+        if (this.#running === 0 && idle > 3) return;
+        if (idle > IDLE_TURNS_MAX) throw new Error('everybody waits for somebody');
+        continue;
+      }
+      idle = 0;
+      beforeStep(step);
+      step += 1;
+      // The interruption may have killed it.
+      if (!this.#waiting.includes(next)) continue;
+      this.#waiting = this.#waiting.filter((one) => one !== next);
+      next.go();
+    }
+  }
+}
