@@ -4,6 +4,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock } from '../ports/ambient.ts';
 import type { RunRow } from '../postgres/operator.ts';
 import type { SyncDeps } from '../sync/deps.ts';
+import { createPushMemory } from '../sync/push.ts';
 import { backfillLinks, serveRequest, syncOnce } from '../sync/rounds.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -26,7 +27,7 @@ export const runSync = async (context: WorkContext): Promise<ExitCode> => {
   const progress = createProgress(io, context.clock);
   const shown = showRuns(context, progress);
   try {
-    const failed = await app.asLeader(io.signal, (deps) => syncOnce(deps, { pulledAtMs: null, through: null }));
+    const failed = await app.asLeader(io.signal, (deps) => syncOnce(deps, createPushMemory()));
     return failed === null ? await ended(context) : failedBy(io, failed);
   } catch (error) {
     if (error instanceof LeaderExists) return await throughLeader(context, 'sync', false);
@@ -71,11 +72,11 @@ const throughLeader = async (context: WorkContext, kind: 'sync' | 'resync', with
 
 /** As the leader: everything that was asked for, ours among it, and the links that a resync wants read. */
 const serve = async (deps: SyncDeps, runId: number): Promise<void> => {
-  const freshness = { pulledAtMs: null, through: null };
+  const memory = createPushMemory();
   const left = (await deps.mirror.resumableRun('resync')) ?? null;
-  if (left !== null) await serveRequest(deps, freshness, left);
+  if (left !== null) await serveRequest(deps, memory, left);
   for (let request = await deps.mirror.takeRequest(); request !== null; request = await deps.mirror.takeRequest()) {
-    const failed = await serveRequest(deps, freshness, request);
+    const failed = await serveRequest(deps, memory, request);
     if (failed === null && request.withLinks) await backfillLinks(deps);
     if (request.id === runId) return;
   }

@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   link_refused: 'The CRM answered 200 but did not link the ids.',
   several_matches: 'More than one CRM contact matches a create whose outcome is unknown.',
   database_refused: 'Postgres refused the record: a constraint or trigger of yours.',
+  mirror_busy: 'The database did not let an attempt be settled: a lock that was held for long, or a broken connection.',
   deleted_in_crm: 'The contact was deleted in the CRM and cannot be brought back.',
 } as const satisfies Record<string, string>;
 export type ErrorCode = keyof typeof ERROR_CODES;

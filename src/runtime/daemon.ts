@@ -7,7 +7,7 @@ import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
 import type { SyncDeps } from '../sync/deps.ts';
-import { pushDue, type Freshness } from '../sync/push.ts';
+import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
 import { backfillLinks, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createSchedule } from './schedule.ts';
@@ -118,7 +118,7 @@ const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
   const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, failures: 0, blockedUntilMs: 0 };
-  const freshness: Freshness = { pulledAtMs: null, through: null };
+  const memory: PushMemory = createPushMemory();
   const { clock, log } = options;
 
   /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */
@@ -153,20 +153,20 @@ const createTerm = (options: DaemonOptions): Term => {
     round: guarded(async () => {
       const failed = await options.probe(deps);
       if (failed !== null) return { stoppedBy: failed, restMs: 0 };
-      const { stoppedBy } = await pullOnce(deps, freshness);
+      const { stoppedBy } = await pullOnce(deps, memory);
       if (stoppedBy === null) options.onPulled(clock.now());
       backfill.wake();
       // The schedule wakes it; this is only for a schedule that never comes.
       return { stoppedBy, restMs: 3_600_000 };
     }),
   });
-  const sweep = createLoop({ name: 'sweep', clock, log, round: guarded(() => sweepRound(deps, options, state, freshness, backfill)) });
+  const sweep = createLoop({ name: 'sweep', clock, log, round: guarded(() => sweepRound(deps, options, state, memory, backfill)) });
   const push = createLoop({
     name: 'push',
     clock,
     log,
     round: guarded(async () => {
-      const { stoppedBy, contacts } = await pushDue(deps, freshness);
+      const { stoppedBy, contacts } = await pushDue(deps, memory);
       const now = clock.monotonicMs();
       if (contacts > 0) state.wokenMs = now;
       if (now - state.wokenMs < BUSY_FOR_MS) return { stoppedBy, restMs: BUSY_POLL_MS };
@@ -191,12 +191,12 @@ const sweepRound = async (
   deps: SyncDeps,
   { pushPollMs }: DaemonOptions,
   state: TermState,
-  freshness: Freshness,
+  memory: PushMemory,
   backfill: Loop,
 ): Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }> => {
   const request = await deps.mirror.takeRequest();
   if (request !== null) {
-    const stoppedBy = await serveRequest(deps, freshness, request);
+    const stoppedBy = await serveRequest(deps, memory, request);
     deps.log.info({ run: request.id, kind: request.kind, code: stoppedBy?.code ?? null }, 'a requested run ended');
     backfill.wake();
     return { stoppedBy, restMs: 0 };

@@ -257,3 +257,17 @@ export const handBack = async (
     if (markFor !== undefined) await tx.mark([{ crmId: markFor, reason: 'deferred' }]);
   });
 };
+
+/**
+ * Says that nobody knows how an attempt ended, because the database did not let us settle it. Locks the state alone: the row may be what
+ * somebody keeps locked, and it is not touched.
+ */
+export const settleUnknown = async (deps: SyncDeps, { situation: { contactId }, attempt }: Job): Promise<void> =>
+  await deps.mirror.transaction(async (tx) => {
+    await tx.lockStates([contactId], 'wait');
+    const situation = (await tx.read([contactId])).get(contactId);
+    if (situation?.attempt?.number !== attempt) return;
+    const waits = retryDelayMs(situation.open.attempts, deps.settings.backoff, deps.random());
+    const rest: Outcome = { ops: CHANGE_OPS, state: 'unknown', code: 'mirror_busy', error: null, delayMs: waits };
+    await tx.settle({ contactId, attempt, outcomes: [rest], ends: 'unknown' });
+  });

@@ -13,8 +13,9 @@ import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
 import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
+import { MirrorBusy } from '../ports/mirror-errors.ts';
 import type { Situation } from '../ports/mirror.ts';
-import { absorb, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { absorb, finish, handBack, settleFailure, settleUnknown, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs, loadContext } from './context.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
@@ -36,54 +37,78 @@ const LOOK_OVERLAP_MS = 2000;
 /** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
 const CLAIMS_PER_WORKER = 2;
 
-/** Pushes until nothing is due. `freshAt`: when the base was last pulled, on the monotonic clock. */
-export const pushDue = async (deps: SyncDeps, freshness: Freshness): Promise<PushReport> => {
-  const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
-  if (marks.stoppedBy !== null) return { contacts: 0, stoppedBy: marks.stoppedBy };
-  const queue: Job[] = [];
-  const state = { contacts: 0, stoppedBy: null as CrmFailure | null };
-  let claiming: Promise<void> | null = null;
-  const refill = async (): Promise<void> => {
-    const stale = await makeBaseFresh(deps, freshness);
-    if (stale !== null) state.stoppedBy = stale;
-    else queue.push(...(await claimDue(deps)));
-  };
-  const worker = async (): Promise<void> => {
-    while (state.stoppedBy === null && !deps.signal.aborted) {
-      if (queue.length === 0) {
-        claiming ??= refill().finally(() => (claiming = null));
-        await claiming;
-      }
-      const job = queue.shift();
-      if (job === undefined) return;
-      state.stoppedBy ??= await pushContact(deps, job);
-      state.contacts += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, worker));
-  for (const job of queue) await handBack(deps, job);
-  return state;
-};
-
-/** When the base was last made fresh: on the monotonic clock, and on the CRM's. */
-export interface Freshness {
+/** What the pushes of one term remember between rounds. */
+export interface PushMemory {
+  /** When the base was last made fresh: on the monotonic clock, and on the CRM's. */
   pulledAtMs: number | null;
   through: Date | null;
+  /** Attempts that the database would not let us settle: unknown, as after a crash, as soon as it lets us say so. */
+  readonly orphans: Set<Job>;
 }
+export const createPushMemory = (): PushMemory => ({ pulledAtMs: null, through: null, orphans: new Set() });
+
+/** Pushes until nothing is due. */
+export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushReport> => {
+  for (const orphan of memory.orphans) {
+    await settleUnknown(deps, orphan);
+    memory.orphans.delete(orphan);
+  }
+  const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
+  if (marks.stoppedBy !== null) return { contacts: 0, stoppedBy: marks.stoppedBy };
+  const round: Round = { queue: [], contacts: 0, stoppedBy: null, broken: null, claiming: null };
+  await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, () => work(deps, memory, round)));
+  for (const job of round.queue) await handBack(deps, job);
+  if (round.broken !== null) throw round.broken;
+  return { contacts: round.contacts, stoppedBy: round.stoppedBy };
+};
+
+interface Round {
+  readonly queue: Job[];
+  contacts: number;
+  stoppedBy: CrmFailure | null;
+  /** What the database, or a mistake of ours, threw: the other workers finish what they have, and the round ends with it. */
+  broken: Error | null;
+  claiming: Promise<void> | null;
+}
+
+/** One of the workers: takes a claimed contact, claims more where there is none, until nothing is due. */
+const work = async (deps: SyncDeps, memory: PushMemory, round: Round): Promise<void> => {
+  const refill = async (): Promise<void> => {
+    round.stoppedBy ??= await makeBaseFresh(deps, memory);
+    if (round.stoppedBy === null) round.queue.push(...(await claimDue(deps)));
+  };
+  while (round.stoppedBy === null && round.broken === null && !deps.signal.aborted) {
+    const job = round.queue.shift();
+    try {
+      if (job !== undefined) {
+        round.stoppedBy ??= await pushContact(deps, job);
+        round.contacts += 1;
+        continue;
+      }
+      round.claiming ??= refill().finally(() => (round.claiming = null));
+      await round.claiming;
+      if (round.queue.length === 0) return;
+    } catch (error) {
+      if (job !== undefined) memory.orphans.add(job);
+      // A row that somebody keeps locked is this contact's trouble only; it is read again when its turn comes.
+      if (!(error instanceof MirrorBusy) || job === undefined) round.broken ??= error instanceof Error ? error : new Error('unknown error');
+    }
+  }
+};
 
 /**
  * One changes pull for the batch if the last is older than a few seconds and an edit could lose: under the policy `mirror` it cannot. It
  * comes before the claim, since no page may touch a claimed contact.
  */
-const makeBaseFresh = async (deps: SyncDeps, freshness: Freshness): Promise<CrmFailure | null> => {
+const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFailure | null> => {
   const { conflictPolicy, freshMs } = deps.settings;
   const now = deps.clock.monotonicMs();
-  if (freshness.pulledAtMs !== null && now - freshness.pulledAtMs < freshMs) return null;
+  if (memory.pulledAtMs !== null && now - memory.pulledAtMs < freshMs) return null;
   if ((await deps.mirror.nextDueMs(await pushable(deps))) !== 0) return null;
   const policies = await deps.mirror.fieldPolicies();
   if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
-  const pulled = await pullChanges(deps, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: freshness.through });
-  if (pulled.stoppedBy === null) Object.assign(freshness, { pulledAtMs: now, through: pulled.through ?? freshness.through });
+  const pulled = await pullChanges(deps, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: memory.through });
+  if (pulled.stoppedBy === null) Object.assign(memory, { pulledAtMs: now, through: pulled.through ?? memory.through });
   return pulled.stoppedBy;
 };
 

@@ -5,7 +5,7 @@ import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
 import { readMarks } from './marks.ts';
 import { pullChanges, type PullReport } from './pull.ts';
-import { pushDue, type Freshness } from './push.ts';
+import { pushDue, type PushMemory } from './push.ts';
 import { sweep } from './sweep.ts';
 
 export type Probe = (crm: Crm, options: CallOptions) => Promise<CrmResult<Capabilities>>;
@@ -49,10 +49,10 @@ export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createC
 };
 
 /** A changes pull with the full overlap. */
-export const pullOnce = async (deps: SyncDeps, freshness: Freshness): Promise<PullReport> => {
+export const pullOnce = async (deps: SyncDeps, memory: PushMemory): Promise<PullReport> => {
   const startedMs = deps.clock.monotonicMs();
   const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, beforePush: false });
-  if (report.stoppedBy === null) Object.assign(freshness, { pulledAtMs: startedMs, through: report.through });
+  if (report.stoppedBy === null) Object.assign(memory, { pulledAtMs: startedMs, through: report.through });
   return report;
 };
 
@@ -93,22 +93,22 @@ export const backfillLinks = async (deps: SyncDeps, onProgress?: (read: number) 
 };
 
 /** One pull (on an empty mirror the full load), the links that it found wanting, then the push until nothing is due. */
-export const syncOnce = async (deps: SyncDeps, freshness: Freshness): Promise<CrmFailure | null> => {
+export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFailure | null> => {
   const { firstSweepAt } = await deps.mirror.account();
-  const pulled = firstSweepAt === null ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, freshness);
+  const pulled = firstSweepAt === null ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, memory);
   if (pulled.stoppedBy !== null) return pulled.stoppedBy;
   const linked = await backfillLinks(deps);
   if (linked !== null) return linked;
   for (;;) {
-    const pushed = await pushDue(deps, freshness);
+    const pushed = await pushDue(deps, memory);
     if (pushed.stoppedBy !== null || pushed.contacts === 0) return pushed.stoppedBy;
   }
 };
 
 /** What was asked for in SQL or by a command, done to its recorded end. */
-export const serveRequest = async (deps: SyncDeps, freshness: Freshness, request: Run): Promise<CrmFailure | null> => {
+export const serveRequest = async (deps: SyncDeps, memory: PushMemory, request: Run): Promise<CrmFailure | null> => {
   if (request.kind === 'resync' || request.kind === 'sweep') return (await sweepOnce(deps, request.kind, request)).stoppedBy;
-  const stoppedBy = await syncOnce(deps, freshness);
+  const stoppedBy = await syncOnce(deps, memory);
   const state = stoppedBy === null ? 'done' : 'failed';
   await deps.mirror.finishRun(request.id, { state, complete: stoppedBy === null, error: stoppedBy?.code ?? null });
   return stoppedBy;

@@ -265,6 +265,16 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect(await lockDue(9)).toEqual([a, b]);
     });
 
+    it('leaves held edits to the person who decides when a new edit of the same contact is claimed', async () => {
+      const { mirror } = harness;
+      const [a = 0] = await pairedContacts(mirror, newContact(7));
+      await update(a, '1');
+      await mirror.transaction((tx) => tx.hold('push', 'too many', [a]));
+      await update(a, '2');
+      expect((await claimDue(mirror)).ids).toEqual([a]);
+      expect(await states()).toEqual(['held', 'sending']);
+    });
+
     it('holds a pull by marking the contacts gone; visible again they leave it', async () => {
       const { mirror } = harness;
       const [a = 0] = await pairedContacts(mirror, newContact(7));

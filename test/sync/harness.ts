@@ -13,7 +13,7 @@ import type { SeedOptions } from '../../src/sandbox/crm/seed.ts';
 import { startSandbox, type SandboxOptions } from '../../src/sandbox/crm/server.ts';
 import type { LinkKind } from '../../src/domain/contact.ts';
 import type { SyncDeps, SyncSettings } from '../../src/sync/deps.ts';
-import type { Freshness } from '../../src/sync/push.ts';
+import { createPushMemory, type PushMemory } from '../../src/sync/push.ts';
 import { createCapabilityStore, probeOnce, syncOnce } from '../../src/sync/rounds.ts';
 import { createTestDatabase } from '../database.ts';
 
@@ -67,7 +67,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
     signal: term.signal,
     giveUp: term.signal,
   };
-  const freshness: Freshness = { pulledAtMs: null, through: null };
+  const memory: PushMemory = createPushMemory();
   const sql = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> =>
     (await pool.query<Record<string, unknown>>(text, [...values])).rows;
   return {
@@ -79,14 +79,14 @@ export const openHarness = async (options: HarnessOptions = {}) => {
     mirror,
     crm,
     store,
-    freshness,
+    memory,
     url: database.url,
     probe: async () => await probeOnce(deps, store, probeCapabilities),
-    sync: async () => await syncOnce(deps, freshness),
+    sync: async () => await syncOnce(deps, memory),
     /** Syncs until nothing waits any more, or fails after so many rounds: what a daemon does over time. */
     settle: async (rounds = 60): Promise<void> => {
       for (let round = 0; round < rounds; round += 1) {
-        const failed = await syncOnce(deps, freshness);
+        const failed = await syncOnce(deps, memory);
         const due = await mirror.nextDueMs({ creates: true });
         if (failed === null && due === null && (await mirror.countMarks(['deferred', 'links', 'activities'])) === 0) return;
         await systemClock.sleep(Math.min(due ?? 20, 200));
