@@ -16,7 +16,7 @@ import { createLease, type Lease } from './postgres/lock.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
-import { createDaemon, type Daemon } from './runtime/daemon.ts';
+import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
@@ -39,9 +39,10 @@ export interface App {
   /** Waits for leadership, then keeps both sides in step until it is stopped. */
   readonly daemon: Service;
   /**
-   * Runs one piece of work as the leader. Rejects with LeaderExists where another process leads; ended early, its calls are given up.
+   * Runs one piece of work as the leader. Rejects with LeaderExists where another process leads. When the signal fires nothing new begins,
+   * and what is in flight has a few seconds to end; where it fires before we lead, the work is left undone.
    */
-  asLeader<T>(signal: AbortSignal, work: (deps: SyncDeps) => Promise<T>): Promise<T>;
+  asLeader(signal: AbortSignal, work: (deps: SyncDeps) => Promise<void>): Promise<void>;
   /** Ends all connections. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -86,9 +87,8 @@ export const createApp = (options: AppOptions): App => {
   });
   const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
-  const { pullCron, sweepCron, cronTimeZone, pushPollMs } = config;
   const onPulled = (at: Date) => (pulledAt = at);
-  const daemon = createDaemon({ depsFor, probe, clock, log, pullCron, sweepCron, cronTimeZone, pushPollMs, createGraceMs, onPulled });
+  const daemon = createDaemon({ ...config, depsFor, probe, clock, log, createGraceMs, onPulled });
   const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify: () => daemon.wake() });
   const service = createLeading(lease, listener, daemon, log);
   return {
@@ -98,12 +98,12 @@ export const createApp = (options: AppOptions): App => {
     operator: createOperator(pool),
     daemon: service,
     asLeader: async (signal, work) =>
-      await lead(lease, signal, async (term) => {
-        const deps = depsFor(term, term);
+      await lead({ lease, clock, signal }, async (term, giveUp) => {
+        const deps = depsFor(term, giveUp);
         await mirror.recoverAttempts(createGraceMs);
         const failed = await probe(deps);
         if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
-        return await work(deps);
+        await work(deps);
       }),
     close: async () => {
       await service.stop();
@@ -113,8 +113,8 @@ export const createApp = (options: AppOptions): App => {
   };
 };
 
-/** The CRM behind the one budget. */
-const createBudgetedCrm = ({ config, clock, log }: AppOptions) => {
+/** The CRM behind the one budget. For what needs no mirror; everything else gets it from `createApp`. */
+export const createBudgetedCrm = ({ config, clock, log }: Pick<AppOptions, 'config' | 'clock' | 'log'>) => {
   const { crmUrl: url, crmToken: token, crmTimeoutMs: timeoutMs, crmRateShare: share, crmRatePerMinute: ratePerMinute } = config;
   const pacing = createPacing({ clock, share, ...(ratePerMinute === null ? {} : { ratePerMinute }) });
   return { crm: createCrm({ url, token, timeoutMs, pacing, log }), pacing };
@@ -125,6 +125,7 @@ const toSyncSettings = (config: Config): SyncSettings => ({
   backoff: { minMs: config.retryMinMs, maxMs: config.retryMaxMs },
   brake: { rows: config.brakeRows, share: config.brakeShare, max: config.brakeMax },
   createRecheckMs: config.createRecheckMs,
+  changeLogDays: config.changeLogDays,
   overlapMs: OVERLAP_MS,
   freshMs: FRESH_MS,
   pushConcurrency: PUSH_CONCURRENCY,
@@ -158,26 +159,38 @@ const createLeading = (lease: Lease, listener: Listener, daemon: Daemon, log: Lo
   };
 };
 
-/** Holds the lease for as long as the work takes; losing it ends the work. */
-const lead = async <T>(lease: Lease, signal: AbortSignal, work: (term: AbortSignal) => Promise<T>): Promise<T> => {
-  const ended = new AbortController();
+interface Lead {
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Holds the lease for as long as the work takes; losing it ends the work at once, the signal only after a grace. */
+const lead = async ({ lease, clock, signal }: Lead, work: (term: AbortSignal, giveUp: AbortSignal) => Promise<void>): Promise<void> => {
+  const [lost, over] = [new AbortController(), new AbortController()];
   let leads = false;
   const begun = Promise.withResolvers<void>();
   const unsubscribe = lease.onChange((status) => {
     if (status.state === 'leading') {
       leads = true;
       begun.resolve();
-    } else if (leads) ended.abort();
+    } else if (leads) lost.abort();
     else if (status.state === 'standby' && status.leader !== null) begun.reject(new LeaderExists(status.leader));
   });
-  const term = AbortSignal.any([signal, ended.signal]);
-  term.addEventListener('abort', () => begun.reject(new Error('ended before the lease was taken')));
+  const stopped = (): void => {
+    begun.resolve();
+    void clock.sleep(STOP_GRACE_MS, over.signal).then(() => lost.abort());
+  };
+  signal.addEventListener('abort', stopped, { once: true });
+  if (signal.aborted) stopped();
   try {
     await lease.start();
     await begun.promise;
-    return await work(term);
+    if (leads) await work(AbortSignal.any([signal, lost.signal]), lost.signal);
   } finally {
     unsubscribe();
+    signal.removeEventListener('abort', stopped);
+    over.abort();
     await lease.stop();
   }
 };

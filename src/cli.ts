@@ -5,9 +5,11 @@
 import { hostname } from 'node:os';
 import process from 'node:process';
 import { Command, CommanderError } from 'commander';
-import { createApp, type App } from './app.ts';
+import { createApp, createBudgetedCrm, type App } from './app.ts';
 import { runDemo } from './commands/demo.ts';
-import { EXIT, type ExitCode, type Io } from './commands/io.ts';
+import { explain } from './commands/explain.ts';
+import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
+import { after, PAGES, PROGRAM, type Page } from './commands/manual.ts';
 import { runSearch } from './commands/search.ts';
 import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
@@ -15,36 +17,40 @@ import { runResync, runSync } from './commands/work.ts';
 import { formatProblem, readConfig, type Config } from './config.ts';
 import { errorFields } from './domain/error-fields.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { migrateDatabase, MigrationError } from './postgres/migrate.ts';
-import { systemClock } from './runtime/clock.ts';
+import { migrateDatabase } from './postgres/migrate.ts';
+import { systemClock as clock } from './runtime/clock.ts';
 import { startEmbeddedPostgres } from './sandbox/postgres/launch.ts';
 
 const VERSION = '0.1.0';
 const NODE_VERSION_MIN = [22, 22, 2] as const;
+/** A container is killed after ten seconds. What is still in flight by now is looked into at the next start, as after any crash. */
+const STOP_MS_MAX = 9_000;
 
 const stopping = new AbortController();
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopping.abort());
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (!stopping.signal.aborted) setTimeout(() => process.exit(EXIT.done), STOP_MS_MAX).unref();
+    stopping.abort();
+  });
+}
+// Whoever reads our output may stop reading: `relate-mirror status | head -1`.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const io: Io = {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
-  isTerminal: process.stderr.isTTY,
+  outIsTerminal: process.stdout.isTTY,
+  errIsTerminal: process.stderr.isTTY,
   signal: stopping.signal,
 };
 
-/** What a command is given, after all settings were checked. */
-interface Ready {
+interface Settled {
   readonly config: Config;
   readonly log: Logger;
-  readonly databaseUrl: string;
-  readonly app: App;
 }
 
-const loggerFor = (config: Pick<Config, 'logLevel' | 'logFormat'>): Logger =>
-  createLogger({ level: config.logLevel, format: config.logFormat ?? (io.isTerminal ? 'pretty' : 'json'), color: io.isTerminal });
-
-/** Checks all settings, opens (or starts) the database, and runs a command on the wired program. */
-const withApp = async (command: (ready: Ready) => Promise<ExitCode>, { migrates = true } = {}): Promise<ExitCode> => {
+/** Checks all settings, whether the command needs them or not, and runs it. `quiet`: where people watch, only warnings are logged. */
+const withSettings = async (command: (settled: Settled) => Promise<ExitCode>, { quiet = false } = {}): Promise<ExitCode> => {
   const parsed = readConfig();
   if (!parsed.ok) {
     for (const problem of parsed.problems) io.err(formatProblem(problem));
@@ -52,35 +58,82 @@ const withApp = async (command: (ready: Ready) => Promise<ExitCode>, { migrates 
   }
   const { config } = parsed;
   if (config.writeMode === 'ordered') {
-    io.err('WRITE_MODE="ordered": this version only knows merged');
+    io.err(formatProblem({ setting: 'WRITE_MODE', value: 'ordered', message: 'this version knows merged only' }));
     return EXIT.usage;
   }
-  const log = loggerFor(config);
-  const embedded = config.databaseUrl === null ? await startEmbeddedPostgres({ directory: '.relate-mirror/postgres', log }) : null;
-  const databaseUrl = config.databaseUrl ?? embedded?.url() ?? '';
-  let app: App | null = null;
+  const level = quiet && io.errIsTerminal && config.logLevel === 'info' ? 'warn' : config.logLevel;
+  const log = createLogger({ level, format: config.logFormat ?? (io.errIsTerminal ? 'pretty' : 'json'), color: io.errIsTerminal });
   try {
-    if (migrates) await migrateDatabase({ connectionString: config.databaseListenUrl ?? databaseUrl, log });
-    const holder = `${hostname()} ${process.pid}`;
-    app = createApp({ config, databaseUrl, holder, clock: systemClock, random: Math.random, log });
-    if (migrates) await app.operator.setCaptureNotify(config.captureNotify);
-    return await command({ config, log, databaseUrl, app });
+    return await command({ config, log });
   } catch (error) {
     log.debug(errorFields(error), 'the command failed');
     throw error;
   } finally {
-    await app?.close();
-    await embedded?.stop();
     log.flush();
   }
 };
 
-/** Says what went wrong without values, tokens or statements: those stand in errors of every library below. */
-const explain = (error: unknown): string => {
-  if (error instanceof MigrationError) return error.message;
-  const { error_name: name = 'error', error_code: code, error_causes: causes } = errorFields(error);
-  return `The command failed: ${[name, code, causes].filter((part) => part !== undefined).join(' ')}. LOG_LEVEL=debug tells more.`;
+interface Ready extends Settled {
+  readonly databaseUrl: string;
+  /** As databaseUrl, past any pooler. */
+  readonly directUrl: string;
+}
+
+/** With the database that was set, or the embedded one. */
+const withDatabase = async ({ config, log }: Settled, command: (ready: Ready) => Promise<ExitCode>): Promise<ExitCode> => {
+  if (config.databaseUrl !== null) {
+    return await command({ config, log, databaseUrl: config.databaseUrl, directUrl: config.databaseListenUrl ?? config.databaseUrl });
+  }
+  const embedded = await startEmbeddedPostgres({ directory: '.relate-mirror/postgres', log }).catch((error: unknown) => {
+    throw new Told(`DATABASE_URL is not set, and the embedded Postgres does not start: ${String(error)}`, { cause: error });
+  });
+  try {
+    return await command({ config, log, databaseUrl: embedded.url(), directUrl: embedded.url() });
+  } finally {
+    await embedded.stop();
+  }
 };
+
+/** The wired program on a database, which is migrated first unless the command only looks. */
+const withApp = async (command: (app: App, log: Logger) => Promise<ExitCode>, { migrates = true, quiet = true } = {}): Promise<ExitCode> =>
+  await withSettings(
+    async (settled) =>
+      await withDatabase(settled, async ({ config, log, databaseUrl, directUrl }) => {
+        if (migrates) await migrateDatabase({ connectionString: directUrl, log });
+        const app = createApp({ config, databaseUrl, holder: `${hostname()} ${process.pid}`, clock, random: Math.random, log });
+        try {
+          if (migrates) await app.operator.setCaptureNotify(config.captureNotify);
+          return await command(app, log);
+        } finally {
+          await app.close();
+        }
+      }),
+    { quiet },
+  );
+
+const migrate = async (): Promise<ExitCode> =>
+  await withSettings(
+    async (settled) =>
+      await withDatabase(settled, async ({ directUrl, log }) => {
+        const { applied, total } = await migrateDatabase({ connectionString: directUrl, log });
+        io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
+        return EXIT.done;
+      }),
+    { quiet: true },
+  );
+
+const search = async (term: string, options: { readonly json: boolean }): Promise<ExitCode> =>
+  await withSettings(
+    async ({ config, log }) => {
+      const { crm } = createBudgetedCrm({ config, clock, log });
+      try {
+        return await runSearch(io, crm, term, options);
+      } finally {
+        crm.close();
+      }
+    },
+    { quiet: true },
+  );
 
 const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   try {
@@ -91,61 +144,33 @@ const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   }
 };
 
-const program = new Command('relate-mirror')
-  .description("Keeps a Postgres mirror of a RelateCRM account's contacts in step, both ways.")
-  .version(VERSION)
-  .showHelpAfterError()
-  .exitOverride();
+const describe = (command: Command, page: Page): Command =>
+  command.summary(page.summary).description(page.description).addHelpText('after', after(page));
 
-program
-  .command('start')
-  .description('migrate, wait for leadership, and keep both sides in step until a signal')
-  .action(() => run(() => withApp(({ app }) => runStart(io, app))));
-program
-  .command('migrate')
-  .description("bring the database up to this version's schema")
-  .action(() =>
-    run(() =>
-      withApp(
-        async ({ config, databaseUrl, log }) => {
-          const { applied, total } = await migrateDatabase({ connectionString: config.databaseListenUrl ?? databaseUrl, log });
-          io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
-          return EXIT.done;
-        },
-        { migrates: false },
-      ),
-    ),
-  );
-program
-  .command('sync')
-  .description('one changes pull (on an empty mirror the full load), then push until nothing is due, then exit')
-  .action(() => run(() => withApp(({ app }) => runSync({ io, app, clock: systemClock }))));
-program
-  .command('resync')
-  .description('read the whole account again, through the running daemon if there is one')
+const program = describe(new Command('relate-mirror'), PROGRAM).version(VERSION).showHelpAfterError('(--help tells more)').exitOverride();
+const add = (name: keyof typeof PAGES): Command => describe(program.command(name), PAGES[name]);
+
+add('start').action(() => run(() => withApp((app, log) => runStart(io, app, log), { quiet: false })));
+add('migrate').action(() => run(migrate));
+add('sync').action(() => run(() => withApp((app) => runSync({ io, app, clock }))));
+add('resync')
   .option('--links', "read every contact's links too")
-  .option('--no-wait', 'only ask for it, and print the run')
+  .option('--no-wait', 'only ask for it, and print the number of the run')
   .action(({ links = false, wait }: { links?: boolean; wait: boolean }) =>
-    run(() => withApp(({ app }) => runResync({ io, app, clock: systemClock }, { links, wait }))),
+    run(() => withApp((app) => runResync({ io, app, clock }, { links, wait }))),
   );
-program
-  .command('status')
-  .description('how the mirror is going')
+add('status')
   .option('--json', 'one line of JSON with the columns of sync.status')
   .action(({ json = false }: { json?: boolean }) =>
-    run(() => withApp(async ({ app }) => showStatus(io, await app.operator.status(), { json }))),
+    run(() => withApp(async (app) => showStatus(io, await app.operator.status(), { json }), { migrates: false })),
   );
-program
-  .command('search')
+add('search')
   .argument('<term>', 'what to look for')
-  .description("the CRM's own search")
-  .option('--json', 'one JSON object a line')
-  .action((term: string, { json = false }: { json?: boolean }) => run(() => withApp(({ app }) => runSearch(io, app.crm, term, { json }))));
-program
-  .command('demo')
-  .description('the main job on screen: an embedded Postgres, a sandbox CRM and the daemon; no account needed')
+  .option('--json', 'one JSON object a line, with all fields')
+  .action((term: string, { json = false }: { json?: boolean }) => run(() => search(term, { json })));
+add('demo')
   .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
-  .action(({ exit = false }: { exit?: boolean }) => run(() => runDemo(io, { exit, clock: systemClock, holder: `demo ${process.pid}` })));
+  .action(({ exit = false }: { exit?: boolean }) => run(() => runDemo(io, { exit, clock, holder: `demo ${process.pid}` })));
 
 const isNodeTooOld = (): boolean => {
   const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);

@@ -29,7 +29,7 @@ export interface Stage {
   invite(databaseUrl: string, crmUrl: string, token: string): void;
 }
 
-const paint = (io: Io, code: number, text: string): string => (io.isTerminal ? `\u001b[${code}m${text}\u001b[0m` : text);
+const paint = (io: Io, code: number, text: string): string => (io.outIsTerminal ? `\u001b[${code}m${text}\u001b[0m` : text);
 
 export const createStage = (io: Io, clock: Clock): Stage => {
   const [bold, dim, green, red] = [1, 2, 32, 31].map((code) => (text: string) => paint(io, code, text)) as [Paint, Paint, Paint, Paint];

@@ -43,7 +43,7 @@ export const runDemo = async (io: Io, { exit, clock, holder }: DemoOptions): Pro
     return EXIT.usage;
   }
   const { config } = parsed;
-  const log = createLogger({ level: config.logLevel === 'info' ? 'warn' : config.logLevel, format: 'pretty', color: io.isTerminal });
+  const log = createLogger({ level: config.logLevel === 'info' ? 'warn' : config.logLevel, format: 'pretty', color: io.outIsTerminal });
   await stage.prepare('the schema', () => migrateDatabase({ connectionString: postgres.url(), log }));
   const app = createApp({ config, databaseUrl: postgres.url(), holder, clock, random: Math.random, log });
   await stage.prepare('the daemon', () => app.daemon.start());

@@ -5,8 +5,10 @@ export interface Io {
   out(line: string): void;
   /** Progress and errors for people, on standard error. */
   err(line: string): void;
-  /** Standard error is a terminal: progress bars and colours are welcome. */
-  readonly isTerminal: boolean;
+  /** Standard output is a terminal: results are read by a person, and colours are welcome. Elsewhere they are JSON lines. */
+  readonly outIsTerminal: boolean;
+  /** Standard error is a terminal: progress bars are welcome. */
+  readonly errIsTerminal: boolean;
   /** Fires on SIGTERM and SIGINT. */
   readonly signal: AbortSignal;
 }
@@ -21,3 +23,14 @@ export const EXIT = {
   attention: 3,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** Resolves when the process was asked to stop. */
+export const untilStopped = async ({ signal }: Io): Promise<void> => {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+};
+
+/** An error whose message was written for the operator: it says what to do and holds no secret and nobody's data. */
+export class Told extends Error {
+  override readonly name = 'Told';
+}

@@ -12,67 +12,103 @@ export interface ProgressState {
 
 export interface Progress {
   show(state: ProgressState): void;
+  /** Harmless when repeated. */
   end(): void;
 }
 
-/** At most so often on a terminal, and so often as a JSON line. */
+/** How often a JSON line is written within one phase. */
 const LINE_EVERY_MS = 1000;
+/** A rate over less says nothing. */
+const PACE_MS_MIN = 200;
 
-export const createProgress = (io: Io, clock: Clock): Progress => (io.isTerminal ? createBar(clock) : createLines(io, clock));
+export const createProgress = (io: Io, clock: Clock): Progress => (io.errIsTerminal ? createBar(clock) : createLines(io, clock));
 
+const number = (value: number): string => Math.round(value).toLocaleString('en');
+
+/** `contacts  ██████████████████░░░░░░░░░░░░   61%  6,100 of 10,000   812/s   5 s left` */
 const createBar = (clock: Clock): Progress => {
   let bar: SingleBar | null = null;
-  let phase = '';
-  let startedMs = clock.monotonicMs();
-  let startedAt = 0;
+  let shown: ProgressState = { phase: '', done: 0, total: null };
+  let meter = createMeter(clock, 0);
+  const draw = (state: ProgressState): void => {
+    const { rate, secondsLeft } = meter(state);
+    const total = Math.max(state.total ?? 0, state.done);
+    bar?.setTotal(Math.max(1, total));
+    bar?.update(state.done, {
+      done: number(state.done),
+      of: state.total === null ? '' : ` of ${number(total)}`,
+      pace: [rate === null ? '' : `${number(rate)}/s`, secondsLeft === null ? '' : timeLeft(secondsLeft)]
+        .filter((text) => text !== '')
+        .join('  '),
+    });
+  };
+  const begin = (state: ProgressState): void => {
+    bar?.stop();
+    meter = createMeter(clock, state.done);
+    bar = new SingleBar({
+      format: `${state.phase.padEnd(8)}  {bar}  {percentage}%  {done}{of}  {pace}`,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 30,
+      autopadding: true,
+      hideCursor: true,
+      // Redrawn when something was shown, not by a timer.
+      fps: 20,
+    });
+    bar.start(1, 0, { done: '0', of: '', pace: '' });
+  };
+  /** A phase that is over was gone through to its end, though the last look came before that. */
+  const complete = (): void => {
+    if (shown.total !== null && shown.done > 0) draw({ ...shown, done: Math.max(shown.done, shown.total) });
+  };
   return {
     show: (state) => {
-      if (bar === null || state.phase !== phase) {
-        bar?.stop();
-        ({ phase } = state);
-        startedMs = clock.monotonicMs();
-        startedAt = state.done;
-        bar = new SingleBar({
-          format: `${phase.padEnd(9)} {bar} {percentage}%  {value} of {total}  {rate}/s  {left}`,
-          barCompleteChar: '█',
-          barIncompleteChar: '░',
-          barsize: 30,
-          hideCursor: true,
-        });
-        bar.start(state.total ?? 0, state.done, { rate: '–', left: '' });
-      }
-      const { rate, leftSeconds } = pace(state, startedAt, clock.monotonicMs() - startedMs);
-      if (state.total !== null) bar.setTotal(Math.max(state.total, state.done));
-      bar.update(state.done, { rate: rate === null ? '–' : Math.round(rate), left: leftSeconds === null ? '' : `${leftSeconds} s left` });
+      if (bar !== null && state.phase !== shown.phase) complete();
+      if (bar === null || state.phase !== shown.phase) begin(state);
+      shown = state;
+      draw(state);
     },
-    end: () => bar?.stop(),
+    end: () => {
+      bar?.stop();
+      bar = null;
+    },
   };
+};
+
+const timeLeft = (seconds: number): string => {
+  if (seconds < 60) return `${seconds} s left`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s left`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min left`;
 };
 
 const createLines = (io: Io, clock: Clock): Progress => {
   let last: { readonly atMs: number; readonly phase: string } | null = null;
-  let startedMs = clock.monotonicMs();
-  let startedAt = 0;
+  let meter = createMeter(clock, 0);
   return {
     show: (state) => {
       const nowMs = clock.monotonicMs();
-      if (last?.phase !== state.phase) {
-        startedMs = nowMs;
-        startedAt = state.done;
-      } else if (nowMs - last.atMs < LINE_EVERY_MS) return;
+      if (last?.phase !== state.phase) meter = createMeter(clock, state.done);
+      else if (nowMs - last.atMs < LINE_EVERY_MS) return;
       last = { atMs: nowMs, phase: state.phase };
-      const { rate, leftSeconds } = pace(state, startedAt, nowMs - startedMs);
-      io.err(JSON.stringify({ ...state, rate_per_second: rate === null ? null : Math.round(rate), seconds_left: leftSeconds }));
+      const { rate, secondsLeft } = meter(state);
+      io.err(JSON.stringify({ ...state, rate_per_second: rate === null ? null : Math.round(rate), seconds_left: secondsLeft }));
     },
     end: () => {},
   };
 };
 
-const pace = (
-  { done, total }: ProgressState,
-  startedAt: number,
-  elapsedMs: number,
-): { rate: number | null; leftSeconds: number | null } => {
-  const rate = elapsedMs > 200 && done > startedAt ? ((done - startedAt) * 1000) / elapsedMs : null;
-  return { rate, leftSeconds: rate === null || total === null ? null : Math.max(0, Math.round((total - done) / rate)) };
+interface Pace {
+  /** A second. */
+  readonly rate: number | null;
+  readonly secondsLeft: number | null;
+}
+
+/** Measures from the moment and the number it was made with. */
+const createMeter = (clock: Clock, startedAt: number): ((state: ProgressState) => Pace) => {
+  const startedMs = clock.monotonicMs();
+  return ({ done, total }) => {
+    const elapsedMs = clock.monotonicMs() - startedMs;
+    const rate = elapsedMs > PACE_MS_MIN && done > startedAt ? ((done - startedAt) * 1000) / elapsedMs : null;
+    return { rate, secondsLeft: rate === null || total === null ? null : Math.max(0, Math.round((total - done) / rate)) };
+  };
 };

@@ -1,5 +1,6 @@
 /** `search TERM`: the CRM's own search, as a table. */
 import type { Crm } from '../ports/crm.ts';
+import { explainCode } from './explain.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 
 const TAKE = 50;
@@ -7,10 +8,8 @@ const TAKE = 50;
 export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { readonly json: boolean }): Promise<ExitCode> => {
   const answer = await crm.search({ q: term, take: TAKE, order: { field: 'id', direction: 'asc' } }, { lane: 'edit', signal: io.signal });
   if (!answer.ok) {
-    io.err(
-      `The CRM did not answer the search: ${answer.failure.code}${answer.failure.status === null ? '' : ` (HTTP ${answer.failure.status})`}`,
-    );
-    return EXIT.failed;
+    if (!io.signal.aborted) io.err(`The search failed: ${answer.failure.code}. ${explainCode(answer.failure.code)}.`);
+    return io.signal.aborted ? EXIT.done : EXIT.failed;
   }
   const { records } = answer.value;
   if (json) {
@@ -23,9 +22,14 @@ export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { read
     fields.email ?? '',
     fields.phones.map(({ number }) => number).join(', '),
   ]);
-  for (const line of toTable(['crm_id', 'name', 'email', 'phones'], rows)) io.out(line);
-  io.err(records.length === TAKE ? `The first ${TAKE} matches.` : `${records.length} ${records.length === 1 ? 'match' : 'matches'}.`);
+  if (rows.length > 0) for (const line of toTable(['crm_id', 'name', 'email', 'phones'], rows)) io.out(line);
+  io.err(describeCount(records.length));
   return EXIT.done;
+};
+
+const describeCount = (found: number): string => {
+  if (found === TAKE) return `The first ${TAKE} matches; a longer term finds fewer.`;
+  return found === 0 ? 'No match.' : `${found} ${found === 1 ? 'match' : 'matches'}.`;
 };
 
 const toTable = (head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] => {

@@ -1,13 +1,14 @@
 /** `start`: migrate, wait for leadership, keep both sides in step until a signal. */
 import type { App } from '../app.ts';
-import { EXIT, type ExitCode, type Io } from './io.ts';
+import type { Log } from '../ports/ambient.ts';
+import { EXIT, untilStopped, type ExitCode, type Io } from './io.ts';
 
-export const runStart = async (io: Io, app: App): Promise<ExitCode> => {
+export const runStart = async (io: Io, app: App, log: Log): Promise<ExitCode> => {
   await app.daemon.start();
-  await new Promise<void>((resolve) => {
-    if (io.signal.aborted) resolve();
-    io.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  log.info({}, 'started; waiting for the lead');
+  await untilStopped(io);
+  log.info({}, 'stopping; what is in flight is ended first');
   await app.daemon.stop();
+  log.info({}, 'stopped');
   return EXIT.done;
 };

@@ -8,39 +8,71 @@ export interface StatusOptions {
 
 export const showStatus = (io: Io, status: Status, { json }: StatusOptions): ExitCode => {
   if (json) io.out(JSON.stringify(status));
-  else for (const line of describeStatus(status)) io.out(line);
-  const { parked, held, unknown, retry, open_conflicts: open } = status;
-  return parked + held + unknown + retry + open > 0 ? EXIT.attention : EXIT.done;
+  else for (const line of describeStatus(status, paintFor(io))) io.out(line);
+  return needsAttention(status) ? EXIT.attention : EXIT.done;
 };
 
-/** Lines for people, the answer to "are we in step?" first. */
-export const describeStatus = (status: Status): readonly string[] => {
+/** What exit code 3 says: something needs a person, or is not through yet. */
+export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open }: Status): boolean =>
+  parked + held + unknown + retry + open > 0;
+
+type Paint = (style: 'good' | 'bad' | 'dim', text: string) => string;
+const STYLES = { good: 32, bad: 33, dim: 2 } as const;
+const paintFor =
+  ({ outIsTerminal }: Io): Paint =>
+  (style, text) =>
+    outIsTerminal ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
+const plain: Paint = (_style, text) => text;
+
+/** Lines for people, the answer to "are we in step?" first, and what needs a person last. */
+export const describeStatus = (status: Status, paint: Paint = plain): readonly string[] => {
+  const verdict = inStep(status);
   const rows: readonly (readonly [string, string])[] = [
-    ['in step', inStep(status)],
+    ['in step', paint(verdict === 'yes' ? 'good' : 'bad', verdict)],
+    ['daemon', status.leader ?? 'none is running'],
     ['contacts', status.contacts.toLocaleString('en')],
-    ['leader', status.leader ?? 'no daemon is running'],
-    ['last pull', status.pull_lag_seconds === null ? 'not since this leader started' : `${duration(status.pull_lag_seconds)} ago`],
-    ['waiting edits', status.queue_depth === 0 ? 'none' : `${status.queue_depth}, the oldest for ${duration(status.push_lag_seconds)}`],
-    ['last complete sweep', status.last_complete_sweep_at?.toISOString() ?? 'never'],
-    ['call budget', status.budget_limit === null ? 'not known yet' : `${status.budget_used ?? 0} of ${status.budget_limit} a minute`],
-    ['parked', count(status.parked, 'see sync.parked')],
-    ['held', count(status.held, 'see sync.holds')],
-    ['unknown', count(status.unknown, 'see sync.queue')],
-    ['open conflicts', count(status.open_conflicts, 'see sync.conflicts')],
+    ['edits to push', status.queue_depth === 0 ? 'none' : `${status.queue_depth}, the oldest for ${duration(status.push_lag_seconds)}`],
+    ['changes pulled', status.pull_lag_seconds === null ? 'not yet' : `${duration(status.pull_lag_seconds)} ago`],
+    ['all compared', ago(status.last_complete_sweep_at)],
+    ['calls', status.budget_limit === null ? 'not known yet' : `${status.budget_used ?? 0} of ${status.budget_limit} a minute`],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+  const lines = rows.map(([name, value]) => `${paint('dim', name.padEnd(width))}  ${value}`);
+  const attention = attentionLines(status);
+  return attention.length === 0 ? lines : [...lines, '', ...attention];
 };
 
 const inStep = (status: Status): string => {
-  if (status.paused) return 'paused: select sync.resume()';
+  if (status.paused) return 'no: paused; to go on: select sync.resume();';
   if (!status.first_sweep_done) return 'not yet: the first full load is not complete';
   if (status.parked + status.held + status.open_conflicts > 0) return 'no: something needs a person, see below';
   if (status.queue_depth > 0) return 'not quite: edits are on their way';
+  if (status.leader === null) return 'it was: nothing waits here, but no daemon looks for changes';
   return 'yes';
 };
 
-const count = (value: number, where: string): string => (value === 0 ? '0' : `${value}: ${where}`);
+/** One line for each thing that needs a person or waits, with where to look. */
+export const attentionLines = ({ parked, held, unknown, retry, open_conflicts: open }: Status): readonly string[] => {
+  const things: readonly (readonly [number, string, string])[] = [
+    [parked, 'parked: refused, a person has to change something', 'select * from sync.parked;'],
+    [held, 'held: destructive, a person has to approve', "select * from sync.holds where state = 'open';"],
+    [open, 'in an open conflict: a person has to choose', "select * from sync.conflicts where state = 'open';"],
+    [unknown, 'sent, with an unknown outcome: read before anything is repeated', "select * from sync.queue where state = 'unknown';"],
+    [retry, 'waiting for another try', "select * from sync.queue where state = 'retry';"],
+  ];
+  const rows = things
+    .filter(([howMany]) => howMany > 0)
+    .map(([howMany, what, where]) => [`${howMany.toLocaleString('en')} ${what}`, where] as const);
+  const width = Math.max(0, ...rows.map(([what]) => what.length));
+  return rows.map(([what, where]) => `${what.padEnd(width)}  ${where}`);
+};
+
+export const count = (howMany: number, what: string): string => `${howMany.toLocaleString('en')} ${what}${howMany === 1 ? '' : 's'}`;
+
+const ago = (at: Date | null): string => {
+  if (at === null) return 'never';
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+};
 
 const UNITS: readonly (readonly [number, string])[] = [
   [86_400, 'd'],

@@ -1,13 +1,18 @@
-/** `sync` and `resync`: through the running daemon where there is one (a request row and a notification), by this process otherwise. */
+/**
+ * `sync` and `resync`: a request in the database, served by the leading daemon where there is one and by this process otherwise; shown while
+ * it goes, and told when it has ended.
+ */
 import { LeaderExists, type App } from '../app.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock } from '../ports/ambient.ts';
-import type { RunRow } from '../postgres/operator.ts';
+import type { RunRow, Status } from '../postgres/operator.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory } from '../sync/push.ts';
-import { backfillLinks, serveRequest, syncOnce } from '../sync/rounds.ts';
-import { EXIT, type ExitCode, type Io } from './io.ts';
+import { backfillLinks, serveRequest } from '../sync/rounds.ts';
+import { explainCode } from './explain.ts';
+import { EXIT, Told, type ExitCode, type Io } from './io.ts';
 import { createProgress, type Progress } from './progress.ts';
+import { attentionLines, count, needsAttention } from './status.ts';
 
 export interface WorkContext {
   readonly io: Io;
@@ -20,22 +25,8 @@ const LOOK_EVERY_MS = 200;
 const LEADERLESS_MS = 4000;
 
 /** `sync`: one pull (on an empty mirror the full load), then the push until nothing is due. */
-export const runSync = async (context: WorkContext): Promise<ExitCode> => {
-  const { io, app } = context;
-  const { leader } = await app.operator.status();
-  if (leader !== null) return await throughLeader(context, 'sync', false);
-  const progress = createProgress(io, context.clock);
-  const shown = showRuns(context, progress);
-  try {
-    const failed = await app.asLeader(io.signal, (deps) => syncOnce(deps, createPushMemory()));
-    return failed === null ? await ended(context) : failedBy(io, failed);
-  } catch (error) {
-    if (error instanceof LeaderExists) return await throughLeader(context, 'sync', false);
-    throw error;
-  } finally {
-    await shown.stop();
-  }
-};
+export const runSync = async (context: WorkContext): Promise<ExitCode> =>
+  await waitFor(context, await context.app.operator.request('sync', false));
 
 export interface ResyncOptions {
   readonly links: boolean;
@@ -43,76 +34,105 @@ export interface ResyncOptions {
 }
 
 /** `resync`: the whole account again, with `links` every contact's links too. */
-export const runResync = async (context: WorkContext, { links, wait }: ResyncOptions): Promise<ExitCode> =>
-  await throughLeader(context, 'resync', links, wait);
-
-const throughLeader = async (context: WorkContext, kind: 'sync' | 'resync', withLinks: boolean, wait = true): Promise<ExitCode> => {
+export const runResync = async (context: WorkContext, { links, wait }: ResyncOptions): Promise<ExitCode> => {
   const { io, app } = context;
-  const runId = await app.operator.request(kind, withLinks);
-  if (!wait) {
-    io.out(JSON.stringify({ run_id: runId }));
-    return EXIT.done;
-  }
-  const progress = createProgress(io, context.clock);
-  const shown = showRuns(context, progress);
+  const runId = await app.operator.request('resync', links);
+  if (wait) return await waitFor(context, runId);
+  const { leader } = await app.operator.status();
+  if (!io.outIsTerminal) io.out(JSON.stringify({ run_id: runId }));
+  else io.out(`Run ${runId} is asked for.`);
+  if (leader === null) io.err('No daemon is running: the next one, or the next `sync` or `resync`, does it.');
+  return EXIT.done;
+};
+
+const waitFor = async (context: WorkContext, runId: number): Promise<ExitCode> => {
+  const { io, app, clock } = context;
+  const startedMs = clock.monotonicMs();
+  const shown = showRuns(context, createProgress(io, clock));
   try {
     for (;;) {
-      const run = await waitForRun(context, runId);
-      if (run !== 'nobody leads') return await endedRun(context, run);
-      try {
-        await app.asLeader(io.signal, (deps) => serve(deps, runId));
-      } catch (error) {
-        if (!(error instanceof LeaderExists)) throw error;
+      const run = await untilEnded(context, runId);
+      if (run === 'stopped') {
+        await shown.stop();
+        io.err(`Stopped. Run ${runId} stays asked for: a daemon, or the next \`sync\` or \`resync\`, goes on with it.`);
+        return EXIT.done;
       }
+      if (run !== 'nobody leads') {
+        await shown.stop();
+        return tell(io, run, await app.operator.status(), clock.monotonicMs() - startedMs);
+      }
+      await app.asLeader(io.signal, (deps) => serve(deps, runId)).catch(unlessLed);
     }
   } finally {
     await shown.stop();
   }
 };
 
+/** Somebody was faster: the run is theirs. */
+const unlessLed = (error: unknown): void => {
+  if (!(error instanceof LeaderExists)) throw error;
+};
+
 /** As the leader: everything that was asked for, ours among it, and the links that a resync wants read. */
 const serve = async (deps: SyncDeps, runId: number): Promise<void> => {
   const memory = createPushMemory();
-  const left = (await deps.mirror.resumableRun('resync')) ?? null;
-  if (left !== null) await serveRequest(deps, memory, left);
-  for (let request = await deps.mirror.takeRequest(); request !== null; request = await deps.mirror.takeRequest()) {
+  const next = async () => (await deps.mirror.takeRequest()) ?? (await deps.mirror.resumableRun('resync'));
+  for (let request = await next(); request !== null; request = await next()) {
     const failed = await serveRequest(deps, memory, request);
-    if (failed === null && request.withLinks) await backfillLinks(deps);
+    if (deps.signal.aborted) return;
+    if (failed === null && request.withLinks) reportLinks(deps, await backfillLinks(deps));
     if (request.id === runId) return;
   }
 };
 
-/** Until the run has ended, its back-fill of links included; or nobody is there to serve it. */
-const waitForRun = async ({ io, app, clock }: WorkContext, runId: number): Promise<RunRow | 'nobody leads'> => {
+const reportLinks = ({ log }: SyncDeps, failed: CrmFailure | null): void => {
+  if (failed !== null) log.warn({ code: failed.code, status: failed.status }, 'the links could not all be read');
+};
+
+/** Until the run has ended, its back-fill of links included; or nobody is there to serve it; or we are asked to stop. */
+const untilEnded = async ({ io, app, clock }: WorkContext, runId: number): Promise<RunRow | 'nobody leads' | 'stopped'> => {
   let leaderSeenMs = clock.monotonicMs();
+  let saidPaused = false;
   for (;;) {
-    const [run, status] = [await app.operator.run(runId), await app.operator.status()];
-    const open = run === null || run.state === 'requested' || run.state === 'running';
-    if (!open && (run.state !== 'done' || !run.with_links || run.marks === 0)) return run;
+    const [run, { leader, paused }] = [await app.operator.run(runId), await app.operator.status()];
+    if (run === null) throw new Told(`Run ${runId} is gone: somebody deleted it from sync.runs.`);
+    const open = run.state === 'requested' || run.state === 'running';
+    if (!open && (leader === null || linksLeft(run) === 0)) return run;
+    if (io.signal.aborted) return 'stopped';
+    if (paused && leader === null)
+      throw new Told(`The mirror is paused, so nothing was done. To go on: select sync.resume(); (run ${runId} stays asked for)`);
+    if (paused && !saidPaused) io.err('The mirror is paused; waiting for: select sync.resume();');
+    saidPaused = paused;
     const now = clock.monotonicMs();
-    if (status.leader !== null) leaderSeenMs = now;
+    if (leader !== null) leaderSeenMs = now;
     // Never led at all: no need to wait for a lease to run out.
-    else if (open && (run?.state === 'requested' || now - leaderSeenMs > LEADERLESS_MS)) return 'nobody leads';
-    else if (!open) return run;
-    if (io.signal.aborted) throw new Error('stopped while waiting; the run goes on');
+    else if (run.state === 'requested' || now - leaderSeenMs > LEADERLESS_MS) return 'nobody leads';
     await clock.sleep(LOOK_EVERY_MS, io.signal);
   }
 };
 
+/** Contacts whose links this run wanted read and that were not yet. */
+const linksLeft = (run: RunRow): number => (run.with_links && run.state === 'done' ? run.marks : 0);
+
 /** Shows the run that is under way, whoever works on it, until stopped. */
 const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Promise<void> } => {
   const stopped = new AbortController();
+  const look = async (): Promise<void> => {
+    const run = await app.operator.currentRun();
+    if (run?.state === 'running') {
+      progress.show({
+        phase: run.pass !== null && run.pass > 1 ? `pass ${run.pass}` : 'contacts',
+        done: run.rows_seen,
+        total: run.expected,
+      });
+    } else if (run !== null && run.marks > 0) {
+      progress.show({ phase: 'links', done: Math.max(0, run.rows_seen - run.marks), total: run.rows_seen });
+    }
+  };
   const watch = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
-      const run = await app.operator.currentRun();
-      if (run?.state === 'running')
-        progress.show({
-          phase: run.pass !== null && run.pass > 1 ? `pass ${run.pass}` : 'contacts',
-          done: run.rows_seen,
-          total: run.expected,
-        });
-      else if (run !== null && run.marks > 0)
-        progress.show({ phase: 'links', done: Math.max(0, run.rows_seen - run.marks), total: run.rows_seen });
+      // A look that fails is followed by another; whoever waits for the run gets to know of a database that is gone.
+      await look().catch(() => undefined);
       await clock.sleep(LOOK_EVERY_MS, stopped.signal);
     }
   };
@@ -126,25 +146,34 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Pr
   };
 };
 
-const endedRun = async (context: WorkContext, run: RunRow): Promise<ExitCode> => {
-  context.io.out(
-    JSON.stringify({
-      run_id: run.id,
-      kind: run.kind,
-      state: run.state,
-      complete: run.complete,
-      rows_seen: run.rows_seen,
-      rows_written: run.rows_written,
-      error: run.error,
-    }),
-  );
-  return run.state === 'done' ? await ended(context) : EXIT.failed;
+const toLine = (run: RunRow, status: Status): string => {
+  const { id: run_id, kind, state, complete, rows_seen, rows_written, error } = run;
+  const { contacts, queue_depth, parked, held, unknown, retry, open_conflicts } = status;
+  const ended = { run_id, kind, state, complete, rows_seen, rows_written, links_left: linksLeft(run), error };
+  return JSON.stringify({ ...ended, contacts, queue_depth, parked, held, unknown, retry, open_conflicts });
 };
 
-/** Done; but is everything? */
-const ended = async ({ app }: WorkContext): Promise<ExitCode> => ((await app.operator.needsAttention()) ? EXIT.attention : EXIT.done);
+/** How it ended, and what is left for a person. */
+const tell = (io: Io, run: RunRow, status: Status, ms: number): ExitCode => {
+  const ok = run.state === 'done' && linksLeft(run) === 0;
+  if (!io.outIsTerminal) io.out(toLine(run, status));
+  else if (ok) io.out(`${describeRun(run, status)}, in ${(ms / 1000).toFixed(1)} s.`);
+  if (!ok) io.err(describeFailure(run));
+  if (io.outIsTerminal) for (const line of attentionLines(status)) io.out(line);
+  if (!ok) return EXIT.failed;
+  return needsAttention(status) ? EXIT.attention : EXIT.done;
+};
 
-const failedBy = (io: Io, { code, status }: CrmFailure): ExitCode => {
-  io.err(`The CRM cannot be worked with: ${code}${status === null ? '' : ` (HTTP ${status})`}`);
-  return EXIT.failed;
+const describeRun = (run: RunRow, { contacts }: Status): string =>
+  run.kind === 'resync'
+    ? `Resynced: ${count(run.rows_seen, 'contact')} read, ${count(run.rows_written, 'row')} written`
+    : `Synced: ${count(contacts, 'contact')} in the mirror`;
+
+const describeFailure = (run: RunRow): string => {
+  if (run.state === 'partial') {
+    return `The ${run.kind} ended partial: not every contact of the account could be seen, so nothing was taken for deleted. Run it again.`;
+  }
+  if (run.state === 'done')
+    return `The ${run.kind} is done, but the links of ${count(linksLeft(run), 'contact')} could not be read. Run it again.`;
+  return `The ${run.kind} failed: ${run.error ?? 'unknown'}. ${explainCode(run.error)}.`;
 };

@@ -159,7 +159,7 @@ const readAnswer = (answer: HttpAnswer, write: boolean): Exchange => {
     const parsed = parseBody(answer.body);
     const result: CrmResult<unknown> = parsed.ok
       ? { ok: true, value: parsed.value, meta }
-      : { ok: false, failure: badAnswer(write, status, 'not JSON'), meta };
+      : { ok: false, failure: badAnswer(write, status, 'not JSON', false), meta };
     return { result, signs: { ...rate, pauseMs: null } };
   }
   const contentType = header('content-type') ?? '';

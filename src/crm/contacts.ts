@@ -70,7 +70,7 @@ export const createCrm = (options: CrmOptions): Crm & { close(): void } => {
 
 const refuse = (request: CrmRequest, meta: AnswerMeta, problem: string): Extract<CrmResult<never>, { readonly ok: false }> => ({
   ok: false,
-  failure: badAnswer(isWrite(request), meta.status, problem),
+  failure: badAnswer(isWrite(request), meta.status, problem, true),
   meta,
 });
 

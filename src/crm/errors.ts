@@ -52,9 +52,9 @@ export const failure = (kind: FailureClass, code: ErrorCode, parts: Parts = {}):
 /** What no clear answer means: a read is tried again, a write has to be looked up. */
 export const unsure = (write: boolean): FailureClass => (write ? 'unknown' : 'retry');
 
-/** A 2xx that is not what the CRM promises. The detail names keys and shapes, never values. */
-export const badAnswer = (write: boolean, status: number, detail: string): CrmFailure =>
-  failure(unsure(write), 'bad_answer', { status, message: `${ERROR_CODES.bad_answer} (${detail})` });
+/** A 2xx that is not what the CRM promises. The detail names keys and shapes, never values. `proven`: it was JSON, so no proxy's page. */
+export const badAnswer = (write: boolean, status: number, detail: string, proven: boolean): CrmFailure =>
+  failure(unsure(write), 'bad_answer', { status, message: `${ERROR_CODES.bad_answer} (${detail})`, proven });
 
 /** An answer with any status but 2xx. */
 export const classifyStatus = (answer: Answer, write: boolean): CrmFailure => {

@@ -30,11 +30,13 @@ export const parseContactPage = (answer: unknown, askedPage: number): Parsed<Con
   };
 };
 
-/** Ids of linked activities. Here one unreadable entry fails the page: without its id it would look detached. */
+/** Ids of linked activities. Here one entry that is unreadable or missing fails the page: without its id it would look detached. */
 export const parseActivityPage = (answer: unknown, askedPage: number): Parsed<ActivityPage> => {
   const parsed = envelope.extend({ data: z.array(linkedRecord, { error: 'is not a list' }) }).safeParse(answer);
   if (!parsed.success) return { problem: problemOf(parsed.error) };
   const { data, meta } = parsed.data;
   if (meta.current_page !== askedPage) return { problem: `meta.current_page is ${meta.current_page}, asked for ${askedPage}` };
+  const promised = Math.min(meta.per_page, meta.total - (askedPage - 1) * meta.per_page);
+  if (data.length < promised) return { problem: `data has ${data.length} entries, meta promises ${promised}` };
   return { value: { ids: canonicalIds(data.map(({ id }) => id)), names: namesIn('activities', data), lastPage: meta.last_page } };
 };

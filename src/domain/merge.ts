@@ -143,6 +143,30 @@ const mergePhones = (base: readonly Phone[], local: readonly Phone[], remote: re
   return { agreed, ours: canonicalPhones(ours), theirs: canonicalPhones(theirs) };
 };
 
+/**
+ * The base where the outcome of a write is not known and the contact was read since: whatever the CRM now holds as it was sent came from us,
+ * and is agreed. Otherwise an edit made here meanwhile would look like a conflict with our own write.
+ * @param sent the values sent; only `fields` of it count
+ */
+export const baseAfter = (base: ContactFields, sent: ContactFields, fields: readonly FieldName[], remote: ContactFields): ContactFields => {
+  const agreed = new Map<FieldName, unknown>();
+  for (const field of fields) {
+    if (field === 'phones') agreed.set(field, phonesAfter(base.phones, sent.phones, remote.phones));
+    else if (sameValue(fieldValue(sent, field), fieldValue(remote, field))) agreed.set(field, fieldValue(sent, field));
+  }
+  return withCanonicalValues(base, agreed);
+};
+
+const phonesAfter = (base: readonly Phone[], sent: readonly Phone[], remote: readonly Phone[]): readonly Phone[] => {
+  const [before, wanted, now] = [byNumber(base), byNumber(sent), byNumber(remote)];
+  return canonicalPhones(
+    [...new Set([...before.keys(), ...wanted.keys()])].flatMap((number) => {
+      const type = wanted.get(number) === now.get(number) ? wanted.get(number) : before.get(number);
+      return type === undefined ? [] : [{ number, type }];
+    }),
+  );
+};
+
 const byNumber = (phones: readonly Phone[]): ReadonlyMap<string, PhoneType> => new Map(phones.map((phone) => [phone.number, phone.type]));
 
 export interface LinksMerge {
@@ -164,7 +188,7 @@ export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks
     const theirs = remote[kind];
     if (theirs === null) continue;
     const before = base[kind];
-    merged[kind] = before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(before, local[kind], theirs);
+    merged[kind] = before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(kind, before, local[kind], theirs, edits);
     known[kind] = canonicalIds(theirs);
   }
   return { local: merged, base: known };
@@ -174,9 +198,19 @@ export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks
 const firstMeeting = (local: readonly number[], remote: readonly number[], detached: readonly number[]): readonly number[] =>
   canonicalIds([...local, ...without(remote, detached)]);
 
-const mergeSet = (base: readonly number[], local: readonly number[], remote: readonly number[]): readonly number[] => {
-  const added = without(remote, base);
-  const removed = without(base, remote);
+/**
+ * What was edited here and is not settled stands, whatever the CRM shows: a link that was removed here and looks added there is the one that
+ * we attached ourselves a moment before, by a call whose answer was lost, say.
+ */
+const mergeSet = (
+  kind: LinkKind,
+  base: readonly number[],
+  local: readonly number[],
+  remote: readonly number[],
+  { attached, detached }: LinkEdits,
+): readonly number[] => {
+  const added = without(without(remote, base), detached[kind]);
+  const removed = without(without(base, remote), attached[kind]);
   return canonicalIds([...without(local, removed), ...added]);
 };
 

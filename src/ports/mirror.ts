@@ -80,6 +80,8 @@ export interface OpenEdits {
   readonly ops: ReadonlySet<ChangeOp>;
   /** Newest edit of each field. */
   readonly editedAt: ReadonlyMap<FieldName, Date>;
+  /** What the newest edit that an earlier attempt took along set each field to: what that attempt sent, if it sent anything. */
+  readonly tried: ReadonlyMap<FieldName, unknown>;
   /** When the row's deletion was logged; null if it is not among the open edits. */
   readonly deletedAt: Date | null;
   /** The net of the logged link edits, last one an id wins. */
@@ -175,6 +177,7 @@ export interface RunCursor {
   /** When the walk began, ISO, on the CRM's clock: where the changes pull goes on from. */
   readonly startedAt: string | null;
 }
+/** The cursor replaces the last one; the numbers are added up, so that a resumed run goes on counting. */
 export interface RunProgress {
   readonly cursor?: RunCursor;
   readonly pages?: number;
@@ -202,11 +205,13 @@ export interface BrakeLoad {
   readonly mirrorRows: number;
 }
 
-/** A change that Postgres itself refused: a constraint, foreign key or trigger of the user's. */
+/** A change that Postgres itself refused: a constraint, foreign key or trigger of the user's, or a lock of theirs that lasts (`LOCK_NOT_AVAILABLE`). */
 export interface Refusal {
   readonly sqlState: string;
   readonly message: string;
 }
+/** SQLSTATE of a lock that did not come free in lock_timeout: no word about the record, which is to be tried again. */
+export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** The steps of a transaction, READ COMMITTED. Outside of it nothing of them is visible. */
 export interface MirrorTx {
@@ -301,12 +306,17 @@ export interface Mirror {
    */
   recoverAttempts(createGraceMs: number): Promise<number>;
 
+  /**
+   * Removes what nobody needs any more: log rows settled, runs finished and tombstones buried longer ago than this. Answers how many rows.
+   */
+  prune(olderThanDays: number): Promise<number>;
+
   startRun(kind: RunKind, withLinks: boolean): Promise<Run>;
   /** The sweep or resync that a crash interrupted, if its seen ids are still all there. */
   resumableRun(kind: RunKind): Promise<Run | null>;
   /** Ends a run; a complete sweep or resync also moves the account's first_sweep_at and last_complete_sweep_at. */
   finishRun(runId: number, end: { readonly state: RunState; readonly complete: boolean; readonly error: string | null }): Promise<void>;
-  /** Takes the oldest requested run to `running`. */
+  /** Takes the oldest requested run to `running`; also one that an earlier leader took and neither ended nor can be resumed. */
   takeRequest(): Promise<Run | null>;
 
   clearSeen(): Promise<void>;

@@ -7,6 +7,9 @@ import {
   COUNT_SEEN,
   FINISH_RUN,
   ONE_SEEN,
+  PRUNE_LOG,
+  PRUNE_RUNS,
+  PRUNE_TOMBSTONES,
   RESUME_RUN,
   SAVE_CHANGES_WATERMARK,
   SAVE_RUN,
@@ -58,6 +61,12 @@ export const takeRequest = async (session: Session): Promise<Run | null> => {
 
 export const finishRun = async (session: Session, runId: number, end: Parameters<Mirror['finishRun']>[1]): Promise<void> => {
   await session.query(FINISH_RUN, [runId, end.state, end.complete, end.error]);
+};
+
+export const prune = async (session: Session, olderThanDays: number): Promise<number> => {
+  let removed = 0;
+  for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_TOMBSTONES]) removed += (await session.query(statement, [olderThanDays])).count;
+  return removed;
 };
 
 export const clearSeen = async (session: Session): Promise<void> => {

@@ -39,6 +39,7 @@ export interface SituationRow extends StoredFields {
   readonly row_deleted_at: Date | null;
   readonly approved: boolean | null;
   readonly edited_at: { readonly [field: string]: number } | null;
+  readonly tried: { readonly [field: string]: unknown } | null;
   readonly link_edits: readonly LinkEdit[] | null;
   readonly held_fields: readonly FieldName[] | null;
 }
@@ -75,6 +76,7 @@ const linkEdits = (edits: readonly LinkEdit[], wanted: 'attach' | 'detach'): { r
 const toOpenEdits = (row: SituationRow): OpenEdits => ({
   ops: new Set(row.ops ?? []),
   editedAt: new Map(Object.entries(row.edited_at ?? {}).map(([field, ms]) => [field as FieldName, new Date(ms)])),
+  tried: new Map(Object.entries(row.tried ?? {}).map(([field, value]) => [field as FieldName, value])),
   deletedAt: row.row_deleted_at,
   attached: linkEdits(row.link_edits ?? [], 'attach'),
   detached: linkEdits(row.link_edits ?? [], 'detach'),

@@ -1,7 +1,7 @@
 /** Writing contacts: rows, links and states, a page at a time. */
 import pg from 'pg';
 import { LINK_KINDS, type ContactFields, type LinkSets } from '../domain/contact.ts';
-import type { ContactWrite, MirrorTx, NewContact, Refusal } from '../ports/mirror.ts';
+import { LOCK_NOT_AVAILABLE, type ContactWrite, type MirrorTx, type NewContact, type Refusal } from '../ports/mirror.ts';
 import type { Session } from './mirror-session.ts';
 import { isTryAgain } from './mirror-transaction.ts';
 import { LINK_TABLES, type LinkTable } from './sql/columns.ts';
@@ -93,7 +93,10 @@ const REFUSING_CLASSES: ReadonlySet<string> = new Set(['22', '23', '44', 'P0', '
  * Class 42 is one only out of a function, that is a user's broken trigger: without that context it would be our own statement.
  */
 const toRefusal = (error: unknown): Refusal | null => {
-  if (!(error instanceof pg.DatabaseError) || error.code === undefined || isTryAgain(error)) return null;
+  if (!(error instanceof pg.DatabaseError) || error.code === undefined) return null;
+  // A lock of a user's that outlasts ours concerns its own record only; what else may work when run again is the transaction's to repeat.
+  if (error.code === LOCK_NOT_AVAILABLE) return { sqlState: error.code, message: error.message };
+  if (isTryAgain(error)) return null;
   const sqlClass = error.code.slice(0, 2);
   const inFunction = sqlClass === '42' && error.where !== undefined && error.where.includes('function');
   return REFUSING_CLASSES.has(sqlClass) || inFunction ? { sqlState: error.code, message: error.message } : null;

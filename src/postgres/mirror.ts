@@ -13,7 +13,7 @@ import { createClaimSteps, nextDueMs, recoverAttempts } from './mirror-claim.ts'
 import { createNoteSteps } from './mirror-notes.ts';
 import { createPairingSteps } from './mirror-pairing.ts';
 import { createReadSteps } from './mirror-read.ts';
-import { clearSeen, createRunSteps, createSeenReads, finishRun, resumableRun, startRun, takeRequest } from './mirror-runs.ts';
+import { clearSeen, createRunSteps, createSeenReads, finishRun, prune, resumableRun, startRun, takeRequest } from './mirror-runs.ts';
 import { queryOn, type Session } from './mirror-session.ts';
 import { createTransactor } from './mirror-transaction.ts';
 import { createWriteSteps } from './mirror-write.ts';
@@ -53,6 +53,7 @@ export const createMirror = ({ pool, lease, log, random = Math.random }: MirrorO
     markAll: (reasons) => transact(async (session) => (await session.query(MARK_ALL, [reasons])).count),
     nextDueMs: (kinds) => nextDueMs(query, kinds),
     recoverAttempts: (createGraceMs) => transact((session) => recoverAttempts(session, createGraceMs)),
+    prune: (olderThanDays) => transact((session) => prune(session, olderThanDays)),
     startRun: (kind, withLinks) => transact((session) => startRun(session, kind, withLinks)),
     resumableRun: (kind) => transact((session) => resumableRun(session, kind)),
     finishRun: (runId, end) => transact((session) => finishRun(session, runId, end)),

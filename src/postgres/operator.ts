@@ -52,8 +52,6 @@ export interface Operator {
   currentRun(): Promise<RunRow | null>;
   /** CAPTURE_NOTIFY, where the capture triggers look for it. */
   setCaptureNotify(on: boolean): Promise<void>;
-  /** Whether anything needs a person or waits: what exit code 3 says. */
-  needsAttention(): Promise<boolean>;
 }
 
 const RUN = `
@@ -65,18 +63,13 @@ const RUN_BY_ID = `${RUN} where r.id = $1`;
 const CURRENT_RUN = `${RUN} where r.kind in ('sweep', 'resync') and r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
 
 export const createOperator = (pool: pg.Pool): Operator => {
-  const status = async (): Promise<Status> => Status.parse((await pool.query('select * from sync.status')).rows[0]);
   return {
-    status,
+    status: async () => Status.parse((await pool.query('select * from sync.status')).rows[0]),
     request: async (kind, withLinks) =>
       z.object({ id: z.number() }).parse((await pool.query('select sync.request_run($1, $2) as id', [kind, withLinks])).rows[0]).id,
     run: async (runId) => await runOf(pool, RUN_BY_ID, [runId]),
     currentRun: async () => await runOf(pool, CURRENT_RUN, []),
     setCaptureNotify: async (on) => void (await pool.query('update sync.account set notify = $1 where notify <> $1', [on])),
-    needsAttention: async () => {
-      const { parked, held, unknown, retry, open_conflicts: open } = await status();
-      return parked + held + unknown + retry + open > 0;
-    },
   };
 };
 

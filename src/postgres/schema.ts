@@ -144,6 +144,10 @@ export const changeLog = sync.table(
     index('change_log_hold')
       .on(t.holdId)
       .where(sql`hold_id is not null`),
+    // What the brake counts, and what the retention removes.
+    index('change_log_settled')
+      .on(t.settledAt, t.op)
+      .where(sql`settled_at is not null`),
   ],
 );
 

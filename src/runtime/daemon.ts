@@ -25,6 +25,9 @@ export interface DaemonOptions {
   readonly cronTimeZone: string;
   /** PUSH_POLL_MS */
   readonly pushPollMs: number;
+  /** RETRY_MIN_MS and RETRY_MAX_MS */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
   /** CRM_TIMEOUT_MS + CREATE_RECHECK_MS: how long an old leader's POST may still be under way. */
   readonly createGraceMs: number;
   /** Told after each changes pull that went through. */
@@ -44,11 +47,10 @@ export interface Daemon extends Service {
 const BUSY_POLL_MS = 50;
 /** … until this long went by without work: a writer that skipped its notification may commit after the one that sent one. */
 const BUSY_FOR_MS = 1000;
-/** How often something that needs a person (a revoked token) is tried again. */
-const FATAL_PAUSE_MS = 60_000;
+/** The longest pause after a failure of the CRM as a whole, and how often something that needs a person (a revoked token) is tried again. */
+const FAILURE_PAUSE_MS_MAX = 60_000;
 /** What is in flight at a stop may finish until then; the container's own limit is ten seconds. */
-const STOP_GRACE_MS = 6000;
-const FAILURE_PAUSE = { minMs: 1000, maxMs: 60_000 };
+export const STOP_GRACE_MS = 6000;
 
 export const createDaemon = (options: DaemonOptions): Daemon => {
   let term: Term | null = null;
@@ -109,7 +111,8 @@ interface TermState {
   sweepDue: boolean;
   /** The first round of the term has recovered what the last leader left. */
   ready: Promise<void> | null;
-  failures: number;
+  /** A requested run whose end could not be stored: until it is, whoever asked for it waits. */
+  unended: number | null;
   /** Until then no round calls the CRM, whoever wakes it: the token is refused, or the CRM asked for a pause. */
   blockedUntilMs: number;
 }
@@ -117,13 +120,14 @@ interface TermState {
 const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
-  const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, failures: 0, blockedUntilMs: 0 };
+  const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, unended: null, blockedUntilMs: 0 };
   const memory: PushMemory = createPushMemory();
   const { clock, log } = options;
 
   /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */
-  const guarded =
-    (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => async (): Promise<number> => {
+  const guarded = (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => {
+    let failures = 0;
+    return async (): Promise<number> => {
       state.ready ??= recover(deps, options).catch((error: unknown) => {
         state.ready = null;
         throw error;
@@ -133,12 +137,13 @@ const createTerm = (options: DaemonOptions): Term => {
       if (blockedMs > 0) return blockedMs;
       if ((await deps.mirror.account()).paused) return options.pushPollMs;
       const { stoppedBy, restMs } = await work();
-      if (stoppedBy === null) {
-        state.failures = 0;
-        return restMs;
-      }
-      return pauseAfter(deps, state, stoppedBy);
+      if (stoppedBy !== null) return pauseAfter({ deps, options, state, failures: (failures += 1) }, stoppedBy);
+      // The CRM is back: the other loops need not wait for the end of their pauses.
+      if (failures > 0) for (const loop of [pull, sweep, push]) loop.wake();
+      failures = 0;
+      return restMs;
     };
+  };
 
   const backfill = createLoop({
     name: 'links',
@@ -194,9 +199,14 @@ const sweepRound = async (
   memory: PushMemory,
   backfill: Loop,
 ): Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }> => {
+  if (state.unended !== null) await deps.mirror.finishRun(state.unended, { state: 'failed', complete: false, error: 'internal_error' });
+  state.unended = null;
   const request = await deps.mirror.takeRequest();
   if (request !== null) {
+    // A walk needs no such memory: it is resumed where it stands.
+    if (request.kind === 'sync') state.unended = request.id;
     const stoppedBy = await serveRequest(deps, memory, request);
+    state.unended = null;
     deps.log.info({ run: request.id, kind: request.kind, code: stoppedBy?.code ?? null }, 'a requested run ended');
     backfill.wake();
     return { stoppedBy, restMs: 0 };
@@ -215,13 +225,21 @@ const sweepRound = async (
   return { stoppedBy, restMs: complete ? 0 : pushPollMs };
 };
 
-const pauseAfter = (deps: SyncDeps, state: TermState, failure: CrmFailure): number => {
+interface Failing {
+  readonly deps: SyncDeps;
+  readonly options: DaemonOptions;
+  readonly state: TermState;
+  /** Rounds of this loop that failed in a row. */
+  readonly failures: number;
+}
+
+const pauseAfter = ({ deps, options, state, failures }: Failing, failure: CrmFailure): number => {
   if (deps.signal.aborted || failure.code === 'aborted' || failure.code === 'not_leader') return BUSY_POLL_MS;
-  state.failures += 1;
-  const backoffMs = retryDelayMs(state.failures, FAILURE_PAUSE, deps.random());
-  const pauseMs = failure.class === 'fatal' ? FATAL_PAUSE_MS : Math.max(failure.retryAfterMs ?? 0, backoffMs);
+  const maxMs = Math.min(options.retryMaxMs, FAILURE_PAUSE_MS_MAX);
+  const backoffMs = retryDelayMs(failures, { minMs: Math.min(options.retryMinMs, maxMs), maxMs }, deps.random());
+  const pauseMs = failure.class === 'fatal' ? maxMs : Math.max(failure.retryAfterMs ?? 0, backoffMs);
   if (failure.class === 'fatal' || failure.class === 'later') state.blockedUntilMs = deps.clock.monotonicMs() + pauseMs;
   const level = failure.class === 'fatal' ? 'error' : 'warn';
-  deps.log[level]({ code: failure.code, status: failure.status, pause_ms: pauseMs }, 'the CRM cannot be worked with now');
+  deps.log[level]({ code: failure.code, status: failure.status, pause_ms: Math.round(pauseMs) }, 'the CRM cannot be worked with now');
   return pauseMs;
 };

@@ -3,7 +3,7 @@
  * the same locks and the same age rule as a page.
  */
 import { canonicalIds, sameValue, type SeenName } from '../domain/contact.ts';
-import type { CrmFailure } from '../domain/errors.ts';
+import type { CrmFailure, ErrorCode } from '../domain/errors.ts';
 import { linkDeltas, mergeLinks } from '../domain/merge.ts';
 import type { Lane } from '../ports/crm.ts';
 import type { ContactWrite, MirrorTx, Peek, Situation } from '../ports/mirror.ts';
@@ -33,26 +33,35 @@ export const readActivities = async (
   deps: SyncDeps,
   crmIds: readonly number[],
   lane: Lane,
-): Promise<{ readonly written: number; readonly stoppedBy: CrmFailure | null }> => {
-  if (crmIds.length === 0) return { written: 0, stoppedBy: null };
+): Promise<{ readonly written: number; readonly failures: readonly { readonly crmId: number; readonly failure: CrmFailure }[] }> => {
+  if (crmIds.length === 0) return { written: 0, failures: [] };
   const requestedAt = await deps.mirror.now();
-  const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await allActivities(deps, crmId, lane) })));
+  const peeks = await deps.mirror.transaction((tx) => tx.peek(crmIds));
+  const read = async (crmId: number): Promise<Activities | { readonly failure: CrmFailure }> => {
+    const answer = await allActivities(deps, crmId, lane);
+    const takesAllAway = 'ids' in answer && answer.ids.length === 0 && (peeks.get(crmId)?.links.activities ?? []).length > 0;
+    // Absence is a weak word: that nothing is left of what was known has to be said twice.
+    return takesAllAway ? await allActivities(deps, crmId, lane) : answer;
+  };
+  const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await read(crmId) })));
   const found = new Map<number, Activities>();
   const settled: number[] = [];
-  let stoppedBy: CrmFailure | null = null;
+  const failures: { readonly crmId: number; readonly failure: CrmFailure }[] = [];
   for (const { crmId, answer } of answers) {
     if (!('failure' in answer)) found.set(crmId, answer);
-    // 404 or 403: the contact itself tells the rest, with the next pull or sweep.
-    else if (answer.failure.class === 'refetch' || answer.failure.class === 'park') settled.push(crmId);
-    else stoppedBy ??= answer.failure;
+    // There, but gone or hidden: the contact itself tells the rest, with the next pull or sweep.
+    else if (answer.failure.proven && SAYS_ALL.has(answer.failure.code)) settled.push(crmId);
+    else failures.push({ crmId, failure: answer.failure });
   }
   const written = await deps.mirror.transaction(async (tx) => {
     const stored = await store(tx, found, requestedAt);
     await tx.unmark([...settled, ...found.keys()], ['activities'], requestedAt);
     return stored;
   });
-  return { written, stoppedBy };
+  return { written, failures };
 };
+
+const SAYS_ALL: ReadonlySet<ErrorCode> = new Set(['not_found', 'forbidden']);
 
 const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, requestedAt: Date): Promise<number> => {
   const peeks = [...(await tx.peek([...found.keys()])).values()].filter(({ hasRow }) => hasRow);

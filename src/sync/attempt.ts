@@ -7,6 +7,8 @@ import { CHANGE_OPS, LINK_OPS, ROW_OPS, type ChangeOp, type ChangeState } from '
 import {
   canonicalFields,
   canonicalIds,
+  contentHash,
+  EMPTY_FIELDS,
   fieldValue,
   inferCustomFields,
   LINK_KINDS,
@@ -15,13 +17,14 @@ import {
   UNKNOWN_LINKS,
   withValues,
   type ContactFields,
+  type CustomFieldDefs,
   type FieldName,
   type KnownLinks,
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure, ErrorCode, FailureClass } from '../domain/errors.ts';
-import { diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
-import type { MirrorTx, Outcome, Situation } from '../ports/mirror.ts';
+import { baseAfter, diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
+import { LOCK_NOT_AVAILABLE, type MirrorTx, type Outcome, type Refusal, type Situation } from '../ports/mirror.ts';
 import type { RunContext } from './context.ts';
 import type { SyncDeps } from './deps.ts';
 import { fieldsToPush, nextCall, type NextCall, type Progress } from './plan.ts';
@@ -32,8 +35,10 @@ export interface Job {
   readonly context: RunContext;
   /** As read after the claim, or after the last answer. */
   readonly situation: Situation;
-  /** An earlier attempt's outcome is not known. */
+  /** An earlier attempt's outcome is not known, and the contact was not read since. */
   readonly doubtful: boolean;
+  /** The base may be older than the CRM: nothing is sent before the contact was read. */
+  readonly readFirst: boolean;
   /** Ops for which a call went out and was answered. */
   readonly made: ReadonlySet<ChangeOp>;
   /** Ops that the CRM refused, with its own words. */
@@ -66,12 +71,27 @@ export interface Answer {
 /** Merges an answer into the contact, and settles the attempt in the same transaction if nothing is left to call. */
 export const absorb = async (deps: SyncDeps, job: Job, answer: Answer): Promise<Job | 'settled'> =>
   (await underLocks(deps, job, async (tx, situation) => {
-    const after = await merge(tx, job, situation, answer);
+    let after = job;
+    const refusal = await tx.savepoint(async () => {
+      after = await merge(tx, job, situation, answer);
+    });
+    if (refusal !== null) {
+      await settleRefusal(tx, deps, job, refusal);
+      return 'settled' as const;
+    }
     const { row, ...rest } = after.situation;
     if (row !== null && nextCall({ ...rest, row }, answer.progress, after.context.customFields) !== null) return after;
     await settleJob(tx, after, after.situation, {});
     return 'settled' as const;
   })) ?? 'settled';
+
+/** The CRM has answered and Postgres would not have it: a rule of the user's is for a person, a lock of the user's is over soon. */
+const settleRefusal = async (tx: MirrorTx, deps: SyncDeps, job: Job, { sqlState, message }: Refusal): Promise<void> => {
+  const { contactId } = job.situation;
+  if (sqlState === LOCK_NOT_AVAILABLE) return await settleBusy(tx, deps, job);
+  const parked = { ops: CHANGE_OPS, state: 'parked', code: 'database_refused', error: `${sqlState}: ${message}`, delayMs: 0 } as const;
+  await tx.settle({ contactId, attempt: job.attempt, outcomes: [parked], ends: 'release' });
+};
 
 const OPS_OF: { readonly [K in NextCall['call']]: readonly ChangeOp[] } = {
   read: [],
@@ -92,20 +112,40 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
   const made = new Set([...job.made, ...OPS_OF[next.call]]);
   const refused = [...job.refused, ...refusals(ignored, next, record.links)];
 
+  // Read: whatever was in doubt is told now.
+  const after = { ...job, context, made, refused, ...(next.call === 'read' && { doubtful: false, readFirst: false }) };
   const { row, ...rest } = situation;
+  const asBase = baseFor(job, situation, next, sent, canonical.fields, ignored, context);
   if (row === null) {
-    // Deleted meanwhile: what was sent is still what the CRM has now, and the deletion gets its own turn.
-    const base = { fields: canonical.fields, hash: canonical.hash, links: { ...(situation.base?.links ?? canonical.links), ...known(canonical.links) } };
+    // Deleted meanwhile: what was sent is what the CRM has now; what somebody edited there is left for the page, which knows what to do with
+    // an edit against a deletion. The deletion gets its own turn.
+    const fields = asBase ?? situation.base?.fields ?? canonical.fields;
+    const base = { fields, hash: contentHash(fields), links: { ...(situation.base?.links ?? canonical.links), ...known(canonical.links) } };
     await tx.save([{ contactId: situation.contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null }]);
-    return { ...job, context, made, refused, situation: { ...situation, base } };
+    return { ...after, situation: { ...situation, base } };
   }
-  const asBase = next.call === 'update' && sent !== null ? agreedBase(situation, row.fields, next.fields, sent, canonical.fields, ignored, context) : undefined;
   const merged = reconcile({ ...rest, row }, canonical, { ...context, clockOffsetMs: offset }, asBase);
   await tx.saveNames(record.names);
   if (!isEmptyWrite(merged.write)) await tx.save([merged.write]);
   await tx.recordConflicts(merged.conflicts.map((conflict) => ({ ...conflict, contactId: situation.contactId })));
   const read = (await tx.read([situation.contactId])).get(situation.contactId);
-  return { ...job, context, made, refused, situation: read ?? situation };
+  return { ...after, situation: read ?? situation };
+};
+
+/** What the merge takes for base, where that is not simply the situation's. */
+const baseFor = (
+  { doubtful }: Job,
+  situation: Situation,
+  next: NextCall,
+  sent: ContactFields | null,
+  answer: ContactFields,
+  ignored: readonly FieldName[],
+  { customFields }: RunContext,
+): ContactFields | undefined => {
+  if (next.call === 'update' && sent !== null) return agreedBase(situation, next.fields, sent, answer, ignored, customFields);
+  if (next.call !== 'read' || !doubtful || situation.base === null) return undefined;
+  const { tried } = situation.open;
+  return baseAfter(canonicalFields(situation.base.fields, customFields), canonicalFields(withValues(EMPTY_FIELDS, tried), customFields), [...tried.keys()], answer);
 };
 
 const known = (links: KnownLinks): Partial<KnownLinks> => Object.fromEntries(LINK_KINDS.filter((kind) => links[kind] !== null).map((kind) => [kind, links[kind]]));
@@ -146,17 +186,16 @@ const refusals = (ignored: readonly FieldName[], next: NextCall, links: KnownLin
  */
 const agreedBase = (
   situation: Situation,
-  row: ContactFields,
   fields: readonly FieldName[],
   sent: ContactFields,
   answer: ContactFields,
   ignored: readonly FieldName[],
-  { customFields }: RunContext,
+  customFields: CustomFieldDefs,
 ): ContactFields => {
-  const now = canonicalFields(row, customFields);
+  const now = situation.row === null ? null : canonicalFields(situation.row.fields, customFields);
   const values = new Map<FieldName, unknown>();
   for (const field of fields) {
-    const unmoved = sameValue(fieldValue(now, field), fieldValue(sent, field)) && !ignored.includes(field);
+    const unmoved = now !== null && sameValue(fieldValue(now, field), fieldValue(sent, field)) && !ignored.includes(field);
     values.set(field, fieldValue(unmoved ? sent : answer, field));
   }
   return withValues(situation.base?.fields ?? sent, values);
@@ -180,11 +219,9 @@ const settleJob = async (tx: MirrorTx, job: Job, situation: Situation, { parked,
   const { contactId } = situation;
   const made = called ? new Set<ChangeOp>([...job.made, 'delete']) : job.made;
   const left = leftOver(job, situation);
-  // Attached, and yet not there: a company that this token may not see, say.
-  const unseen: readonly Refused[] =
-    left.attach && made.has('attach') && !job.refused.some(({ ops }) => ops.includes('attach'))
-      ? [{ ops: ['attach'], code: 'link_refused', message: 'The CRM calls the link attached but does not show it' }]
-      : [];
+  const unseen = UNSEEN.filter(({ op }) => left[op] && made.has(op) && !job.refused.some(({ ops }) => ops.includes(op))).map(
+    ({ op, message }): Refused => ({ ops: [op], code: 'link_refused', message }),
+  );
   const ended = { made, refused: [...job.refused, ...unseen] };
   const rest: Outcome = { ops: [], state: 'merged', code: null, error: null, delayMs: 0 };
   const outcomes = outcomesOf(ended, parked === undefined ? rest : { ...rest, state: 'parked', code: parked });
@@ -193,6 +230,13 @@ const settleJob = async (tx: MirrorTx, job: Job, situation: Situation, { parked,
   const queues = parked === undefined && ((left.fields && !stuck.has('update')) || (left.attach && !stuck.has('attach')) || (left.detach && !stuck.has('detach')));
   if (queues) await tx.queue([contactId], 'update');
 };
+
+/** Answered with 200, and yet it is not so: without a word of refusal it would be sent again for ever. */
+const UNSEEN = [
+  // A company that this token may not see, say.
+  { op: 'attach', message: 'The CRM calls the link attached but does not show it' },
+  { op: 'detach', message: 'The CRM calls the link detached but still shows it' },
+] as const;
 
 /** What still differs though nobody edited it just now: a union that the merge made, or what the CRM refused. */
 const leftOver = ({ context }: Job, { row, ...situation }: Situation): { fields: boolean; attach: boolean; detach: boolean } => {
@@ -231,15 +275,26 @@ const STATE_AFTER: { readonly [K in FailureClass]: ChangeState } = {
 /** Nothing was sent: the edit is as due as before. */
 const NOT_SENT = new Set<ErrorCode>(['aborted', 'not_leader']);
 
-/** Ends an attempt on a failure: what was answered before it is done, the rest waits, is parked, or is unknown until it was read. */
+/**
+ * Ends an attempt on a failure. Parked is what the CRM refused; everything else waits, rows whose call went through included: what is still
+ * to be done is the difference between row and base, and without a log row nobody would come back to it. A doubt that no read has cleared
+ * stays one, so that no call is ever repeated unread.
+ */
 export const settleFailure = async (deps: SyncDeps, job: Job, failure: CrmFailure, delayMs?: number): Promise<void> => {
   if (NOT_SENT.has(failure.code)) return await handBack(deps, job);
   const { backoff } = deps.settings;
   const waits = delayMs ?? retryDelayMs(job.situation.open.attempts, backoff, deps.random(), failure.retryAfterMs ?? 0);
-  const rest: Outcome = { ops: [], state: STATE_AFTER[failure.class], code: failure.code, error: failure.message, delayMs: waits };
+  const doubt = failure.class === 'unknown' || (job.doubtful && failure.class !== 'park');
+  const rest: Outcome = {
+    ops: CHANGE_OPS,
+    state: doubt ? 'unknown' : STATE_AFTER[failure.class],
+    code: failure.code,
+    error: failure.message,
+    delayMs: waits,
+  };
+  const outcomes = failure.class === 'park' ? outcomesOf(job, rest) : [rest];
   await underLocks(deps, job, async (tx, situation) => {
-    const ends = failure.class === 'unknown' ? 'unknown' : 'release';
-    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes: outcomesOf(job, rest), ends });
+    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, ends: doubt ? 'unknown' : 'release' });
   });
 };
 
@@ -249,11 +304,10 @@ export const handBack = async (
   job: Job,
   { markFor, delayMs = 0 }: { readonly markFor?: number; readonly delayMs?: number } = {},
 ): Promise<void> => {
-  const rest: Outcome = { ops: [], state: delayMs > 0 ? 'retry' : 'pending', code: null, error: null, delayMs };
+  const state = job.doubtful ? 'unknown' : delayMs > 0 ? 'retry' : 'pending';
+  const outcomes = [{ ops: CHANGE_OPS, state, code: null, error: null, delayMs }] as const;
   await underLocks(deps, job, async (tx, situation) => {
-    const ends = job.doubtful ? 'unknown' : 'release';
-    const outcomes = outcomesOf(job, job.doubtful ? { ...rest, state: 'unknown' } : rest);
-    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, ends });
+    await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, ends: job.doubtful ? 'unknown' : 'release' });
     if (markFor !== undefined) await tx.mark([{ crmId: markFor, reason: 'deferred' }]);
   });
 };
@@ -262,12 +316,17 @@ export const handBack = async (
  * Says that nobody knows how an attempt ended, because the database did not let us settle it. Locks the state alone: the row may be what
  * somebody keeps locked, and it is not touched.
  */
-export const settleUnknown = async (deps: SyncDeps, { situation: { contactId }, attempt }: Job): Promise<void> =>
+export const settleUnknown = async (deps: SyncDeps, job: Job): Promise<void> =>
   await deps.mirror.transaction(async (tx) => {
+    const { contactId } = job.situation;
     await tx.lockStates([contactId], 'wait');
     const situation = (await tx.read([contactId])).get(contactId);
-    if (situation?.attempt?.number !== attempt) return;
-    const waits = retryDelayMs(situation.open.attempts, deps.settings.backoff, deps.random());
-    const rest: Outcome = { ops: CHANGE_OPS, state: 'unknown', code: 'mirror_busy', error: null, delayMs: waits };
-    await tx.settle({ contactId, attempt, outcomes: [rest], ends: 'unknown' });
+    if (situation?.attempt?.number === job.attempt) await settleBusy(tx, deps, job);
   });
+
+/** The call may have been made and its answer could not be stored: the next attempt reads the contact before anything else. */
+const settleBusy = async (tx: MirrorTx, { settings, random }: SyncDeps, { situation, attempt }: Job): Promise<void> => {
+  const delayMs = retryDelayMs(situation.open.attempts, settings.backoff, random());
+  const unknown = { ops: CHANGE_OPS, state: 'unknown', code: 'mirror_busy', error: null, delayMs } as const;
+  await tx.settle({ contactId: situation.contactId, attempt, outcomes: [unknown], ends: 'unknown' });
+};

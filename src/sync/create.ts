@@ -5,13 +5,25 @@
  * contact exists; so the CRM is asked first (by e-mail, else by phone, else the newest contacts back to the intent) and answers are compared
  * in canonical form: exactly one match is adopted, none after CREATE_RECHECK_MS is sent again, several are parked for a person.
  */
-import { canonicalFields, canonicalIds, EMPTY_FIELDS, fieldNames, fieldValue, sameValue, type ContactFields, type FieldName, type RemoteContact } from '../domain/contact.ts';
+import {
+  canonicalFields,
+  canonicalIds,
+  EMPTY_FIELDS,
+  fieldNames,
+  fieldValue,
+  sameValue,
+  TEXT_FIELDS,
+  type ContactFields,
+  type FieldName,
+  type RemoteContact,
+} from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import type { CrmResult } from '../ports/crm.ts';
+import type { AnswerMeta, CrmResult } from '../ports/crm.ts';
 import type { CreateIntent } from '../ports/mirror.ts';
 import { absorb, finish, settleFailure, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
+import { isWhole } from './pages.ts';
 import { toBody, type NextCall } from './plan.ts';
 
 export type CreateEnd =
@@ -100,11 +112,12 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   const requestedAt = await deps.mirror.now();
   const found = await candidates(deps, intent, requestedAt);
   if (!found.ok) {
-    await settleFailure(deps, job, { ...found.failure, class: found.failure.class === 'fatal' ? 'fatal' : 'unknown' });
+    // Whatever kept the CRM from answering, the create is as unknown as before.
+    await settleFailure(deps, job, { ...found.failure, class: 'unknown' });
     return { stoppedBy: found.failure.class === 'fatal' || found.failure.class === 'later' ? found.failure : null };
   }
   const offset = clockOffsetMs(requestedAt, found.meta);
-  const free = await unpaired(deps, job, found.value.filter((record) => isOurs(record, intent, offset, job)));
+  const free = await unpaired(deps, job, found.value.filter((record) => isOurs(record, intent, offset, job, found.by)));
   const [match, another] = free;
   if (another !== undefined) {
     const message = `${free.length} contacts match: ${free.map(({ crmId }) => crmId).join(', ')}`;
@@ -117,41 +130,66 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   const waited = requestedAt.getTime() - intent.at.getTime();
   const { createRecheckMs } = deps.settings;
   if (waited >= createRecheckMs) return 'not there';
-  const unknown: CrmFailure = { class: 'unknown', code: 'timeout', status: null, message: 'asking the CRM', fields: {}, retryAfterMs: null, proven: false };
+  const unknown: CrmFailure = { ...NO_ANSWER, code: 'timeout', message: 'Asking the CRM whether the contact was created' };
   await settleFailure(deps, job, unknown, Math.min(ASK_AGAIN_MS, createRecheckMs - waited));
   return { stoppedBy: null };
 };
 
-/** By what identifies the contact best; each answer is compared whole afterwards. */
-const candidates = async (deps: SyncDeps, intent: CreateIntent, requestedAt: Date): Promise<CrmResult<readonly RemoteContact[]>> => {
-  const options = callOptions(deps, 'edit');
+/** `identity`: the answer to an exact search; `time`: every contact created since the intent. */
+type Candidates =
+  | { readonly ok: true; readonly by: 'identity' | 'time'; readonly value: readonly RemoteContact[]; readonly meta: AnswerMeta }
+  | Extract<CrmResult<never>, { readonly ok: false }>;
+
+/**
+ * By what identifies the contact best, and if that finds nobody by when it was created: a search index lags behind, and the CRM may have
+ * stored a phone in another form than it was sent in.
+ */
+const candidates = async (deps: SyncDeps, intent: CreateIntent, requestedAt: Date): Promise<Candidates> => {
   const { email, phones } = intent.fields;
-  const [phone] = phones;
+  const exact = [
+    { q: email, field: 'email' },
+    { q: phones[0]?.number ?? null, field: 'phones.number' },
+  ].find(({ q }) => q !== null);
   // A colon would switch the CRM's search to pairs of field and value.
-  const exact =
-    email !== null && !email.includes(':') ? { q: email, field: 'email' } : phone !== undefined && !phone.number.includes(':') ? { q: phone.number, field: 'phones.number' } : null;
-  if (exact !== null) {
-    const answer = await deps.crm.search({ q: exact.q, searchFields: [{ field: exact.field, operator: '=' }] }, options);
-    return answer.ok ? { ...answer, value: answer.value.records } : answer;
-  }
+  if (exact?.q == null || exact.q.includes(':')) return await createdSince(deps, intent, requestedAt);
+  const searchFields = [{ field: exact.field, operator: '=' }] as const;
+  const answer = await deps.crm.search({ q: exact.q, searchFields }, callOptions(deps, 'edit'));
+  if (!answer.ok) return answer;
+  if (answer.value.records.length === 0) return await createdSince(deps, intent, requestedAt);
+  return { ...answer, by: 'identity', value: answer.value.records };
+};
+
+const createdSince = async (deps: SyncDeps, intent: CreateIntent, requestedAt: Date): Promise<Candidates> => {
+  const { perPage } = deps.capabilities.get();
   const records: RemoteContact[] = [];
   for (let page = 1; ; page += 1) {
-    const answer = await deps.crm.list({ order: { field: 'created_at', direction: 'desc' }, perPage: deps.capabilities.get().perPage, page }, options);
+    const answer = await deps.crm.list({ order: { field: 'created_at', direction: 'desc' }, perPage, page }, callOptions(deps, 'edit'));
     if (!answer.ok) return answer;
-    records.push(...answer.value.records);
-    const earliest = intent.at.getTime() - CLOCK_ERROR_MS - clockOffsetMs(requestedAt, answer.meta);
-    const reachesBack = answer.value.records.some(({ createdAt }) => createdAt !== null && createdAt.getTime() < earliest);
-    if (reachesBack || page >= answer.value.lastPage || answer.value.records.length === 0) return { ...answer, value: records };
+    const { value, meta } = answer;
+    records.push(...value.records);
+    const earliest = intent.at.getTime() - CLOCK_ERROR_MS - clockOffsetMs(requestedAt, meta);
+    if (value.records.some(({ createdAt }) => createdAt !== null && createdAt.getTime() < earliest)) return { ok: true, by: 'time', value: records, meta };
+    // Absence counts here, so a list that is cut short, or empty while the account is not, is no answer.
+    if (!isWhole(value) || (value.total === 0 && (await deps.mirror.oneSeen()) !== null)) return { ok: false, failure: CUT_SHORT, meta };
+    if (page >= value.lastPage) return { ok: true, by: 'time', value: records, meta };
   }
 };
 
-/** Created since the intent, and every field that was sent is there as it was sent. Phones may have been rewritten, so they are not compared. */
-const isOurs = (record: RemoteContact, intent: CreateIntent, offset: number, { context }: Job): boolean => {
+const NO_ANSWER = { class: 'unknown', status: null, fields: {}, retryAfterMs: null, proven: false } as const;
+const CUT_SHORT: CrmFailure = { ...NO_ANSWER, code: 'bad_answer', message: 'The list of the newest contacts is not complete' };
+
+/**
+ * Created since the intent, and every field that was sent is there as it was sent. Phones may have been rewritten, so only their number is
+ * compared. Where nothing but the time and the name speak for it, it must not hold anything else either: there are many Annas.
+ */
+const isOurs = (record: RemoteContact, intent: CreateIntent, offset: number, { context }: Job, by: 'identity' | 'time'): boolean => {
   if (record.createdAt !== null && record.createdAt.getTime() + offset < intent.at.getTime() - CLOCK_ERROR_MS) return false;
   const theirs = canonicalFields(record.fields, context.customFields);
+  const equal = (name: FieldName): boolean => sameValue(fieldValue(theirs, name), fieldValue(intent.fields, name));
+  if (by === 'time' && !(TEXT_FIELDS.every(equal) && theirs.phones.length === intent.fields.phones.length)) return false;
   return fieldNames(intent.fields)
     .filter((name) => name !== 'phones' && fieldValue(intent.fields, name) !== null)
-    .every((name) => sameValue(fieldValue(theirs, name), fieldValue(intent.fields, name)));
+    .every(equal);
 };
 
 /** A contact that has a row already is somebody else's. */

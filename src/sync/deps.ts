@@ -17,6 +17,8 @@ export interface SyncSettings {
   readonly overlapMs: number;
   /** A base that was pulled this recently is fresh enough to push against. */
   readonly freshMs: number;
+  /** CHANGE_LOG_DAYS */
+  readonly changeLogDays: number;
   /** Contacts pushed side by side. */
   readonly pushConcurrency: number;
 }

@@ -51,12 +51,39 @@ const readChunk = async (deps: SyncDeps, marks: readonly Mark[], lane: Lane): Pr
   const byId = (wanted: (mark: Mark) => boolean): readonly number[] => [...new Set(marks.filter(wanted).map(({ crmId }) => crmId))];
   const approved = new Set(byId(({ reason }) => reason === 'approved'));
   const contacts = await readContacts(deps, byId(({ reason }) => reason !== 'activities'), approved, lane);
-  if (contacts.stoppedBy !== null) return contacts;
+  const stops = contacts.failures.find(({ failure }) => endsTheRound(failure))?.failure;
+  if (stops !== undefined) return { written: contacts.written, stoppedBy: stops };
   const activities = await readActivities(deps, byId(({ reason }) => reason === 'activities'), lane);
-  return {
-    written: contacts.written + activities.written,
-    stoppedBy: activities.stoppedBy,
-  };
+  const written = contacts.written + activities.written;
+  return { written, stoppedBy: await putOff(deps, marks, contacts.failures, activities.failures) };
+};
+
+/** One contact's failure, from here on. */
+export interface ReadFailure {
+  readonly crmId: number;
+  readonly failure: CrmFailure;
+}
+
+/** The token, or the CRM's patience: asking for anything else would meet it as well. A poisoned contact is nobody else's trouble. */
+export const endsTheRound = ({ class: kind, code }: CrmFailure): boolean => kind === 'fatal' || kind === 'later' || code === 'aborted' || code === 'not_leader';
+
+/**
+ * A contact that the CRM cannot answer for keeps its marks, at the end of the line: it is asked for in the next round and keeps nobody
+ * waiting. Where nobody of a chunk got an answer the CRM is not well, and the round ends.
+ */
+const putOff = async (
+  deps: SyncDeps,
+  marks: readonly Mark[],
+  contacts: readonly ReadFailure[],
+  activities: readonly ReadFailure[],
+): Promise<CrmFailure | null> => {
+  const failures = [...contacts, ...activities];
+  const stops = failures.find(({ failure }) => endsTheRound(failure));
+  if (stops !== undefined) return stops.failure;
+  const [byRetrieve, byActivities] = [contacts, activities].map((list) => new Set(list.map(({ crmId }) => crmId)));
+  const failed = marks.filter(({ crmId, reason }) => (reason === 'activities' ? byActivities : byRetrieve)?.has(crmId));
+  await deps.mirror.transaction((tx) => tx.mark(failed));
+  return failed.length === marks.length ? (failures[0]?.failure ?? null) : null;
 };
 
 const BY_RETRIEVE = ['deferred', 'links', 'approved'] as const satisfies readonly MarkReason[];
@@ -66,8 +93,8 @@ const readContacts = async (
   crmIds: readonly number[],
   approved: ReadonlySet<number>,
   lane: Lane,
-): Promise<ChunkReport> => {
-  if (crmIds.length === 0) return { written: 0, stoppedBy: null };
+): Promise<{ readonly written: number; readonly failures: readonly ReadFailure[] }> => {
+  if (crmIds.length === 0) return { written: 0, failures: [] };
   const context = await loadContext(deps);
   const requestedAt = await deps.mirror.now();
   const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, lane)) })));
@@ -75,16 +102,19 @@ const readContacts = async (
   const bad: BadRecord[] = [];
   const gone: number[] = [];
   const hidden: number[] = [];
-  let stoppedBy: CrmFailure | null = null;
+  const failures: ReadFailure[] = [];
   let offset = 0;
   for (const { crmId, answer } of answers) {
     if (answer.ok) {
       records.push(answer.value);
       offset = clockOffsetMs(requestedAt, answer.meta);
-    } else if (answer.failure.code === 'not_found' && answer.failure.proven) gone.push(crmId);
-    else if (answer.failure.class === 'park' && answer.failure.code === 'forbidden') hidden.push(crmId);
-    else if (answer.failure.code === 'bad_answer' || answer.failure.class === 'park') bad.push({ crmId, problem: answer.failure.message });
-    else stoppedBy ??= answer.failure;
+      continue;
+    }
+    const { failure } = answer;
+    if (failure.code === 'not_found' && failure.proven) gone.push(crmId);
+    else if (failure.class === 'park' && failure.code === 'forbidden') hidden.push(crmId);
+    else if (failure.code === 'bad_answer' && failure.proven) bad.push({ crmId, problem: failure.message });
+    else failures.push({ crmId, failure });
   }
   const stored = await deps.mirror.transaction(async (tx) => {
     const applied = await applyPage(tx, { records, bad, requestedAt, answers: BY_RETRIEVE }, { ...context, clockOffsetMs: offset });
@@ -93,7 +123,7 @@ const readContacts = async (
     return applied;
   });
   const removed = await settleGone(deps, gone, approved, records[0]?.crmId ?? (await deps.mirror.oneSeen()), requestedAt);
-  return { written: stored.written + removed, stoppedBy };
+  return { written: stored.written + removed, failures };
 };
 
 /** 403: there, but no longer visible to this token. The row stays and is marked. */
@@ -114,13 +144,17 @@ const settleGone = async (
 ): Promise<number> => {
   if (gone.length === 0) return 0;
   const control = await controlAnswers(deps, controlId);
+  let removed = 0;
+  if (control.proven) {
+    const isApproved = (crmId: number): boolean => approved.has(crmId);
+    removed += (await removeGone(deps, gone.filter((crmId) => !isApproved(crmId)), requestedAt)).removed;
+    removed += (await removeGone(deps, gone.filter(isApproved), requestedAt, { approved: true })).removed;
+  }
   await deps.mirror.transaction(async (tx) => {
+    // Only now: what the removal had to put off is marked anew, and that mark stays.
     await tx.unmark(gone, BY_RETRIEVE, requestedAt);
     // Without a control the 404 proves nothing: the next sweep asks again, and what a person approved stays marked until it is proven.
     if (!control.proven) await tx.mark(gone.filter((crmId) => approved.has(crmId)).map((crmId) => ({ crmId, reason: 'approved' })));
   });
-  if (!control.proven) return 0;
-  const ordinary = await removeGone(deps, gone.filter((crmId) => !approved.has(crmId)), requestedAt);
-  const byPerson = await removeGone(deps, gone.filter((crmId) => approved.has(crmId)), requestedAt, { approved: true });
-  return ordinary.removed + byPerson.removed;
+  return removed;
 };

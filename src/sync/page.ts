@@ -8,7 +8,7 @@
 import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
 import { inferCustomFields, LINK_KINDS, sameValue } from '../domain/contact.ts';
 import type { BadRecord } from '../ports/crm.ts';
-import type { Mark, MarkReason, MirrorTx, NewContact, Peek, Situation } from '../ports/mirror.ts';
+import { LOCK_NOT_AVAILABLE, type Mark, type MarkReason, type MirrorTx, type NewContact, type Peek, type Situation } from '../ports/mirror.ts';
 import { isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
 
 export interface Page {
@@ -66,8 +66,9 @@ const lastOfEach = (records: readonly RemoteContact[]): readonly RemoteContact[]
 ];
 
 const bringsNews = (canonical: CanonicalRecord, peek: Peek | undefined): boolean => {
-  if (peek === undefined || peek.deletedAt !== null || peek.goneAt !== null || peek.hiddenAt !== null) return true;
-  if (peek.baseHash !== canonical.hash || (peek.hasRow && peek.extraHash !== canonical.extraHash)) return true;
+  // Without a row: deleted here and still to be pushed, restored there, or its deletion was rejected; only the log tells which.
+  if (peek === undefined || !peek.hasRow || peek.goneAt !== null || peek.hiddenAt !== null) return true;
+  if (peek.baseHash !== canonical.hash || peek.extraHash !== canonical.extraHash) return true;
   return LINK_KINDS.some((kind) => canonical.links[kind] !== null && !sameValue(canonical.links[kind], peek.links[kind]));
 };
 
@@ -129,6 +130,10 @@ const storeHalving = async (
     report.written += stored.written;
     report.deferred += stored.deferred;
     await tx.clearRefused(records.map(({ record }) => record.crmId));
+  } else if (records.length === 1 && only !== undefined && refusal.sqlState === LOCK_NOT_AVAILABLE) {
+    // A user is at work on one of its links: later, and by its id.
+    await tx.mark([{ crmId: only.record.crmId, reason: 'deferred' }]);
+    report.deferred += 1;
   } else if (records.length === 1 && only !== undefined) {
     await tx.refuse(only.record.crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);
   } else {

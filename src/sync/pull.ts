@@ -12,8 +12,9 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { ContactPage, CrmResult, ListParams } from '../ports/crm.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
-import { readMarks } from './marks.ts';
+import { endsTheRound, readMarks } from './marks.ts';
 import { applyPage, type PageReport } from './page.ts';
+import { isWhole } from './pages.ts';
 import { removeGone } from './removal.ts';
 
 export interface PullOptions {
@@ -43,7 +44,7 @@ type Feed = 'changes' | 'trash';
 
 export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise<PullReport> => {
   const marks = await readMarks(deps, ['deferred', 'approved'], 'changes');
-  if (marks.stoppedBy !== null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
+  if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
   const account = await deps.mirror.account();
   if (account.changesWatermark === null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: null };
 
@@ -66,6 +67,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
   let context = runContext;
   let startedAt: Date | null = null;
   let total: number | null = null;
+  let whole = true;
   for (let page = 1; ; page += 1) {
     const requestedAt = await deps.mirror.now();
     const answer = await listPage(deps, feed, page, since);
@@ -76,7 +78,9 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     // Something was deleted while we read: rows slid towards the front, across the edge of the page before.
     const shrank = total !== null && value.total < total;
     total = value.total;
-    const movesTo = last && !shrank && !options.beforePush && startedAt !== null && startedAt > watermark ? startedAt : null;
+    // Rows are missing: what they would have told is not passed by.
+    whole &&= isWhole(value);
+    const movesTo = last && whole && !shrank && !options.beforePush && startedAt !== null && startedAt > watermark ? startedAt : null;
     const stored = await storePage(deps, feed, value, { requestedAt, context, offset: clockOffsetMs(requestedAt, meta), movesTo, pages: page });
     context = { ...context, customFields: stored.customFields };
     report.pages += 1;
@@ -84,7 +88,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     report.rowsWritten += stored.written;
     report.removed += stored.removed;
     if (shrank && page > 1) page -= 2;
-    else if (last) return { ...report, through: startedAt, stoppedBy: null };
+    else if (last) return { ...report, through: whole ? startedAt : null, stoppedBy: null };
   }
 };
 

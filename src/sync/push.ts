@@ -20,10 +20,10 @@ import { clockOffsetMs, loadContext } from './context.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { allActivities } from './activities.ts';
-import { readMarks } from './marks.ts';
+import { endsTheRound, readMarks } from './marks.ts';
 import { nextCall, type NextCall, type Progress } from './plan.ts';
 import { pullChanges } from './pull.ts';
-import { controlAnswers } from './removal.ts';
+import { controlAnswers, recordOutlived } from './removal.ts';
 
 export interface PushReport {
   /** Contacts whose attempt was settled. */
@@ -54,11 +54,16 @@ export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushR
     memory.orphans.delete(orphan);
   }
   const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
-  if (marks.stoppedBy !== null) return { contacts: 0, stoppedBy: marks.stoppedBy };
+  if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { contacts: 0, stoppedBy: marks.stoppedBy };
   const round: Round = { queue: [], contacts: 0, stoppedBy: null, broken: null, claiming: null };
   await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, () => work(deps, memory, round)));
-  for (const job of round.queue) await handBack(deps, job);
-  if (round.broken !== null) throw round.broken;
+  if (round.broken !== null) {
+    // Where the database fails, giving claims back would fail as well.
+    for (const job of round.queue) memory.orphans.add(job);
+    throw round.broken;
+  }
+  // A row that somebody keeps locked must not take the claims behind it along.
+  for (const job of round.queue) await handBack(deps, job).catch(() => memory.orphans.add(job));
   return { contacts: round.contacts, stoppedBy: round.stoppedBy };
 };
 
@@ -118,21 +123,40 @@ const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boole
 const claimDue = async (deps: SyncDeps): Promise<readonly Job[]> => {
   const kinds = await pushable(deps);
   const context = await loadContext(deps);
-  return await deps.mirror.transaction(async (tx) => {
+  const jobs = await deps.mirror.transaction(async (tx) => {
     const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
     if (due.length === 0) return [];
-    const doubtful = await tx.read(due);
+    const before = await tx.read(due);
     const attempt = await tx.claim(due);
     // In a later statement: what commits after this stays pending and is not lost.
     const situations = await tx.read(due);
-    return due.flatMap((contactId) => {
+    return due.flatMap((contactId): readonly Job[] => {
       const situation = situations.get(contactId);
-      return situation === undefined ? [] : [{ attempt, context, situation, doubtful: isDoubtful(doubtful.get(contactId)), made: new Set<ChangeOp>(), refused: [] }];
+      return situation === undefined ? [] : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
     });
   });
+  return jobs.length === 0 ? [] : await readDeferredFirst(deps, jobs);
 };
 
-const isDoubtful = (before: Situation | undefined): boolean => before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
+/** How an attempt begins, by how the last one ended. What was parked may have waited for long. */
+const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst'> => {
+  const doubtful = before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
+  return { doubtful, readFirst: doubtful || before?.open.states.has('parked') === true };
+};
+
+const MARKS_MAX = 1000;
+
+/**
+ * A contact whose record was deferred since the marks were read (its row was locked when the page came) has a base that is older than what the
+ * CRM has shown: pushed like that, it would overwrite the very edit that the page had brought.
+ */
+const readDeferredFirst = async (deps: SyncDeps, jobs: readonly Job[]): Promise<readonly Job[]> => {
+  const marks = await deps.mirror.marks(['deferred'], MARKS_MAX, await deps.mirror.now());
+  if (marks.length === 0) return jobs;
+  const deferred = new Set(marks.map(({ crmId }) => crmId));
+  const isDeferred = ({ situation }: Job): boolean => marks.length === MARKS_MAX || deferred.has(situation.crmId ?? 0);
+  return jobs.map((job) => (isDeferred(job) ? { ...job, readFirst: true } : job));
+};
 
 /** Answers what should end the loop: a failure that would meet every other contact as well. */
 const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
@@ -147,7 +171,7 @@ const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null>
 /** Field and link calls, one after the other, until the row and the CRM are equal or nothing more may be done. */
 const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<CrmFailure | null> => {
   let job = first;
-  let progress: Progress = { hasRead: false, mustRead: job.doubtful, spent: new Set() };
+  let progress: Progress = { hasRead: false, mustRead: job.readFirst, spent: new Set() };
   let rereads = 0;
   for (;;) {
     const { row, ...rest } = job.situation;
@@ -247,7 +271,9 @@ const learnsFirstName = (deps: SyncDeps, next: NextCall & { readonly call: 'upda
  * Deleted there, edited here. Where the edit lives and the CRM has its trash, the contact is restored; once purged, and with a control that
  * the CRM is itself, it is created again under the same row. Without a trash the reader of the mark proves and settles it.
  */
-const onGone = async (deps: SyncDeps, job: Job, crmId: number): Promise<AfterFailure> => {
+const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterFailure> => {
+  // The 404 is the CRM's own word about the contact: nothing about it is in doubt any more.
+  const job = { ...found, doubtful: false };
   const policy = job.context.policyOf('contact');
   const retryLater = async (): Promise<AfterFailure> => {
     await handBack(deps, job, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
@@ -255,14 +281,21 @@ const onGone = async (deps: SyncDeps, job: Job, crmId: number): Promise<AfterFai
   };
   if (!deps.capabilities.get().trash || policy === 'crm' || policy === 'manual') return await retryLater();
   const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
-  if (restored.ok) return { job, readAgain: true };
-  if (restored.failure.code !== 'not_found') {
-    await settleFailure(deps, job, restored.failure);
-    return { ended: ENDS_THE_LOOP.has(restored.failure.class) ? restored.failure : null };
+  if (restored.ok || restored.failure.class === 'unknown') await underLocks(deps, job, (tx, situation) => recordOutlived(tx, situation, policy));
+  if (restored.ok) return { job: { ...job, readFirst: true }, readAgain: true };
+  const { failure } = restored;
+  if (failure.code !== 'not_found' || !failure.proven) {
+    // Refused for good: the row stays as it is, marked gone, and the CRM's message says why.
+    if (failure.class === 'park') await underLocks(deps, job, (tx, situation) => tx.markVisibility([situation.contactId], 'gone'));
+    await settleFailure(deps, job, failure);
+    return { ended: ENDS_THE_LOOP.has(failure.class) ? failure : null };
   }
   const control = await controlAnswers(deps, await deps.mirror.oneSeen());
   if (!control.proven) return await retryLater();
-  await underLocks(deps, job, (tx, situation) => tx.unpair(situation.contactId));
+  await underLocks(deps, job, async (tx, situation) => {
+    await recordOutlived(tx, situation, policy);
+    await tx.unpair(situation.contactId);
+  });
   await handBack(deps, job);
   return { ended: null };
 };

@@ -6,8 +6,9 @@
  */
 import { brakeAllowance } from '../domain/brake.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import type { ConflictOutcome } from '../domain/merge.ts';
-import type { MirrorTx, Situation } from '../ports/mirror.ts';
+import type { ChangeState } from '../domain/change.ts';
+import type { ConflictOutcome, Policy } from '../domain/merge.ts';
+import { LOCK_NOT_AVAILABLE, type MirrorTx, type Situation } from '../ports/mirror.ts';
 import { loadContext, type RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 
@@ -54,48 +55,72 @@ const removeFree = async (
   deps: SyncDeps,
   approved: boolean,
 ): Promise<RemovalReport> => {
-  const removable: number[] = [];
-  for (const situation of free) {
-    if (await outlives(tx, situation, context, deps.capabilities.get().trash)) continue;
-    removable.push(situation.contactId);
-  }
+  const removable: Situation[] = [];
+  for (const situation of free) if (!(await outlives(tx, situation, context, deps.capabilities.get().trash))) removable.push(situation);
   const load = await tx.brakeLoad('pull');
   const allowance = approved ? removable.length : brakeAllowance(load.lastHour, load.mirrorRows, deps.settings.brake);
   const now = removable.length <= allowance ? removable : [];
-  const held = removable.slice(now.length);
-  if (now.length > 0) await tx.remove(now);
+  const held = removable.slice(now.length).map(({ contactId }) => contactId);
+  const removed = await removeHalving(tx, now);
   if (held.length > 0) {
     await tx.hold('pull', `${held.length} contacts are gone in the CRM, more than the brake lets through (${allowance} left this hour)`, held);
   }
-  return { removed: now.length, held: held.length };
+  return { removed, held: held.length };
+};
+
+/** A rule of the user's that keeps one row, or a lock on one of its links, is found by halving and keeps nobody else. Answers how many went. */
+const removeHalving = async (tx: MirrorTx, contacts: readonly Situation[]): Promise<number> => {
+  if (contacts.length === 0) return 0;
+  const crmIds = contacts.flatMap(({ crmId }) => crmId ?? []);
+  const refusal = await tx.savepoint(async () => {
+    await tx.remove(contacts.map(({ contactId }) => contactId));
+    await tx.clearRefused(crmIds);
+  });
+  if (refusal === null) return contacts.length;
+  if (contacts.length > 1) {
+    const half = Math.ceil(contacts.length / 2);
+    return (await removeHalving(tx, contacts.slice(0, half))) + (await removeHalving(tx, contacts.slice(half)));
+  }
+  for (const crmId of crmIds) {
+    if (refusal.sqlState === LOCK_NOT_AVAILABLE) await tx.mark([{ crmId, reason: 'deferred' }]);
+    else await tx.refuse(crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);
+  }
+  return 0;
 };
 
 /**
- * Deleted there, edited here: a conflict, always recorded. Where the edit lives, the push restores the contact from the trash if there is
- * one, and otherwise creates it again under the same id.
+ * Deleted there, edited here: a conflict, always recorded. Where the edit lives, the push restores the contact from the trash if there is one
+ * (and records the conflict then, since the trash is read again and again), and otherwise creates it again under the same id.
  */
 const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext, hasTrash: boolean): Promise<boolean> => {
   const edited = situation.row !== null && situation.open.ops.size > 0;
   if (!edited) return false;
   const policy = context.policyOf('contact');
-  const outcome: ConflictOutcome = policy === 'manual' ? 'open' : policy === 'crm' ? 'crm' : 'mirror';
-  await tx.recordConflicts([
-    {
-      contactId: situation.contactId,
-      field: 'contact',
-      base: situation.base?.fields ?? null,
-      local: situation.row?.fields ?? null,
-      remote: null,
-      outcome,
-      policy,
-      compared: null,
-    },
-  ]);
-  if (outcome === 'crm') return false;
-  if (outcome === 'open') await tx.markVisibility([situation.contactId], 'gone');
-  else if (!hasTrash) await tx.unpair(situation.contactId);
+  if (policy === 'crm' || policy === 'manual') {
+    await record(tx, situation, policy, policy === 'crm' ? 'crm' : 'open');
+    if (policy === 'manual') await tx.markVisibility([situation.contactId], 'gone');
+    return policy === 'manual';
+  }
+  if (!hasTrash) {
+    await recordOutlived(tx, situation, policy);
+    await tx.unpair(situation.contactId);
+  } else if (!COMES_UP.some((state) => situation.open.states.has(state))) {
+    // Parked edits alone would never meet the 404.
+    await tx.queue([situation.contactId], 'update');
+  }
   return true;
 };
+
+/** States of edits that are pushed without anybody's doing. */
+const COMES_UP = ['pending', 'retry', 'unknown', 'held'] as const satisfies readonly ChangeState[];
+
+/** The contact was deleted in the CRM and lives on for the sake of what was edited here. */
+export const recordOutlived = async (tx: MirrorTx, situation: Situation, policy: Policy): Promise<void> => await record(tx, situation, policy, 'mirror');
+
+const record = async (tx: MirrorTx, { contactId, base, row }: Situation, policy: Policy, outcome: ConflictOutcome): Promise<void> =>
+  await tx.recordConflicts([
+    { contactId, field: 'contact', base: base?.fields ?? null, local: row?.fields ?? null, remote: null, outcome, policy, compared: null },
+  ]);
 
 export type Proof = { readonly proven: true } | { readonly proven: false; readonly failure: CrmFailure | null };
 

@@ -3,7 +3,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type CrmResult } from '../ports/crm.ts';
 import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
-import { readMarks } from './marks.ts';
+import { endsTheRound, readMarks } from './marks.ts';
 import { pullChanges, type PullReport } from './pull.ts';
 import { pushDue, type PushMemory } from './push.ts';
 import { sweep } from './sweep.ts';
@@ -13,10 +13,20 @@ export type Probe = (crm: Crm, options: CallOptions) => Promise<CrmResult<Capabi
 /** What was found lasts a day: an upgrade of the CRM is noticed by the next. */
 const PROBE_AGE_MAX_MS = 24 * 3_600_000;
 
+/** An account without contacts shows little: it is asked again this soon. */
+const PROBE_AGAIN_MS = 600_000;
+
+export interface ProbedCapabilities extends CapabilityStore {
+  set(capabilities: Capabilities): void;
+  /** Of the last probe of this process, on the monotonic clock. */
+  probedAtMs: number | null;
+}
+
 /** The daemon's memory of `sync.capabilities`; until something was found, only what the public API documents is used. */
-export const createCapabilityStore = (mirror: Mirror): CapabilityStore & { set(capabilities: Capabilities): void } => {
+export const createCapabilityStore = (mirror: Mirror): ProbedCapabilities => {
   let current = DOCUMENTED_ONLY;
   return {
+    probedAtMs: null,
     get: () => current,
     set: (capabilities) => (current = capabilities),
     learn: async (change) => {
@@ -27,10 +37,13 @@ export const createCapabilityStore = (mirror: Mirror): CapabilityStore & { set(c
 };
 
 /** Finds out, at most once a day, what the CRM can do, and reads the account's custom fields. Answers what kept it from finding out. */
-export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createCapabilityStore>, probe: Probe): Promise<CrmFailure | null> => {
+export const probeOnce = async (deps: SyncDeps, store: ProbedCapabilities, probe: Probe): Promise<CrmFailure | null> => {
   const [known, now] = [await deps.mirror.capabilities(), await deps.mirror.now()];
   if (known !== null) store.set(known.found);
   if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) return null;
+  const nowMs = deps.clock.monotonicMs();
+  const contacts = await deps.mirror.contactCount();
+  if (known === null && contacts === 0 && store.probedAtMs !== null && nowMs - store.probedAtMs < PROBE_AGAIN_MS) return null;
   const options = callOptions(deps, 'changes');
   const probed = await probe(deps.crm, options);
   if (!probed.ok) return probed.failure;
@@ -42,8 +55,9 @@ export const probeOnce = async (deps: SyncDeps, store: ReturnType<typeof createC
     await deps.mirror.transaction((tx) => tx.saveCustomFields(fields.value));
   }
   store.set(found);
-  // Before the first contact is seen an account shows little: it is asked again once there is something to see.
-  if ((await deps.mirror.contactCount()) > 0 || found.filters) await deps.mirror.saveCapabilities(found);
+  store.probedAtMs = nowMs;
+  // Kept only once there was something to see.
+  if (contacts > 0 || found.filters) await deps.mirror.saveCapabilities(found);
   deps.log.info({ ...found, app_version: probed.meta.appVersion }, 'found out what the CRM can do');
   return null;
 };
@@ -77,6 +91,7 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
       const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';
       await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
     }
+    if (report.complete) await deps.mirror.prune(deps.settings.changeLogDays);
     return { runId: run.id, ...report };
   } catch (error) {
     if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
@@ -98,10 +113,11 @@ export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmF
   const pulled = firstSweepAt === null ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, memory);
   if (pulled.stoppedBy !== null) return pulled.stoppedBy;
   const linked = await backfillLinks(deps);
-  if (linked !== null) return linked;
+  if (linked !== null && endsTheRound(linked)) return linked;
   for (;;) {
     const pushed = await pushDue(deps, memory);
-    if (pushed.stoppedBy !== null || pushed.contacts === 0) return pushed.stoppedBy;
+    // A contact whose links cannot be read keeps no edit waiting; it is told in the end.
+    if (pushed.stoppedBy !== null || pushed.contacts === 0) return pushed.stoppedBy ?? linked;
   }
 };
 
@@ -109,6 +125,8 @@ export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmF
 export const serveRequest = async (deps: SyncDeps, memory: PushMemory, request: Run): Promise<CrmFailure | null> => {
   if (request.kind === 'resync' || request.kind === 'sweep') return (await sweepOnce(deps, request.kind, request)).stoppedBy;
   const stoppedBy = await syncOnce(deps, memory);
+  // Not ended but interrupted: the next leader takes it again.
+  if (deps.signal.aborted) return stoppedBy;
   const state = stoppedBy === null ? 'done' : 'failed';
   await deps.mirror.finishRun(request.id, { state, complete: stoppedBy === null, error: stoppedBy?.code ?? null });
   return stoppedBy;

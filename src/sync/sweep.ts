@@ -7,12 +7,14 @@
  *   walks again and takes the union; still short, the run is `partial`.
  * - Absence from a list proves nothing. Each row that was not seen is asked for by its id, one by one, with a control; only a 404 removes it.
  */
+import { retryDelayMs } from '../domain/backoff.ts';
+import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import type { ContactPage } from '../ports/crm.ts';
+import type { CallOptions, ContactPage, CrmResult, ListParams } from '../ports/crm.ts';
 import type { Run, RunCursor } from '../ports/mirror.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
-import { hide } from './marks.ts';
+import { endsTheRound, hide } from './marks.ts';
 import { applyPage } from './page.ts';
 import { controlAnswers, removeGone } from './removal.ts';
 
@@ -26,6 +28,8 @@ export interface SweepReport {
 }
 
 const PASSES_MAX = 3;
+/** How often one call of the walk is made: one bad minute must not cost a walk of thousands of pages. */
+const ATTEMPTS_MAX = 5;
 /** Unseen rows asked for side by side. */
 const ASK_CHUNK = 20;
 
@@ -42,7 +46,7 @@ export const sweep = async (deps: SyncDeps, run: Run): Promise<SweepReport> => {
   if (asked.stoppedBy !== null) return { ...report, stoppedBy: asked.stoppedBy };
 
   const seen = await deps.mirror.countSeen(walker.cursor.maxId);
-  report.complete = seen + asked.gone >= walker.cursor.total;
+  report.complete = asked.proven && seen + asked.gone.length >= walker.cursor.total;
   if (report.complete && walker.cursor.startedAt !== null) await moveWatermark(walker, new Date(walker.cursor.startedAt));
   return { ...report, stoppedBy: null };
 };
@@ -55,12 +59,10 @@ interface Walker {
   readonly report: { complete: boolean; rowsSeen: number; rowsWritten: number; removed: number; held: number };
 }
 
-const begin = async (
-  { crm, mirror, ...deps }: SyncDeps,
-  run: Run,
-): Promise<{ readonly cursor: RunCursor } | { readonly failure: CrmFailure }> => {
+const begin = async (deps: SyncDeps, run: Run): Promise<{ readonly cursor: RunCursor } | { readonly failure: CrmFailure }> => {
+  const { crm, mirror } = deps;
   if (run.cursor !== null) return { cursor: run.cursor };
-  const newest = await crm.list({ order: { field: 'id', direction: 'desc' }, perPage: 1, page: 1 }, callOptions({ crm, mirror, ...deps }, 'sweep'));
+  const newest = await patiently(deps, (options) => crm.list({ order: { field: 'id', direction: 'desc' }, perPage: 1, page: 1 }, options));
   if (!newest.ok) return { failure: newest.failure };
   const maxId = newest.value.records[0]?.crmId ?? newest.value.bad[0]?.crmId ?? 0;
   const startedAt = newest.meta.date?.toISOString() ?? null;
@@ -68,6 +70,17 @@ const begin = async (
   await mirror.clearSeen();
   await mirror.transaction((tx) => tx.saveRun(run.id, { cursor }));
   return { cursor };
+};
+
+/** A call of the walk, made again after a while where the CRM was not able to answer. */
+const patiently = async <T>(deps: SyncDeps, call: (options: CallOptions) => Promise<CrmResult<T>>): Promise<CrmResult<T>> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await call(callOptions(deps, 'sweep'));
+    if (answer.ok || attempt === ATTEMPTS_MAX || deps.signal.aborted || !deps.maySend()) return answer;
+    if (answer.failure.class !== 'retry' && answer.failure.class !== 'later') return answer;
+    const delayMs = retryDelayMs(attempt, deps.settings.backoff, deps.random(), answer.failure.retryAfterMs ?? 0);
+    await deps.clock.sleep(delayMs, deps.signal);
+  }
 };
 
 /** Passes until every id that was there at the start was seen, or another pass finds nothing more. */
@@ -87,17 +100,14 @@ const walkPages = async (walker: Walker): Promise<CrmFailure | null> => {
   const { crm, mirror, capabilities } = walker.deps;
   let total: number | null = null;
   for (;;) {
-    const requestedAt = await mirror.now();
     const { page } = walker.cursor;
-    const answer = await crm.list(
-      {
-        order: { field: 'id', direction: 'asc' },
-        perPage: capabilities.get().perPage,
-        page,
-        ...(capabilities.get().withLinks ? { with: ['companies', 'deals'] } : {}),
-      },
-      callOptions(walker.deps, 'sweep'),
-    );
+    const { perPage, withLinks } = capabilities.get();
+    const params: ListParams = { order: { field: 'id', direction: 'asc' }, perPage, page, ...(withLinks ? { with: ['companies', 'deals'] } : {}) };
+    let requestedAt = await mirror.now();
+    const answer = await patiently(walker.deps, async (options) => {
+      requestedAt = await mirror.now();
+      return await crm.list(params, options);
+    });
     if (!answer.ok) return answer.failure;
     // Somebody trashed a contact of an earlier page: rows slid to the front, so the page before has one that nobody saw.
     const shrank = total !== null && answer.value.total < total && page > 1;
@@ -118,9 +128,8 @@ const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offse
       { ...walker.context, clockOffsetMs: offset },
     );
     const seen = walker.cursor.seen + (await tx.saveSeen(ids));
-    const rowsSeen = report.rowsSeen + page.records.length;
     // In this very transaction: a crash resumes exactly behind what is stored.
-    await tx.saveRun(run.id, { cursor: { ...cursor, seen }, rowsSeen, rowsWritten: report.rowsWritten + written.written, pages: nextPage - 1 });
+    await tx.saveRun(run.id, { cursor: { ...cursor, seen }, rowsSeen: page.records.length, rowsWritten: written.written, pages: 1, calls: 1 });
     return { ...written, seen };
   });
   walker.cursor = { ...cursor, seen: applied.seen };
@@ -129,11 +138,19 @@ const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offse
   report.rowsWritten += applied.written;
 };
 
+interface Asked {
+  readonly gone: readonly number[];
+  /** Every row that was not seen got its answer. */
+  readonly proven: boolean;
+  readonly stoppedBy: CrmFailure | null;
+}
+
 /** Asks for each row that the walk did not see: 200 is page drift, 403 hides it, 404 with a control removes it. */
-const askUnseen = async (walker: Walker): Promise<{ readonly gone: number; readonly stoppedBy: CrmFailure | null }> => {
+const askUnseen = async (walker: Walker): Promise<Asked> => {
   const { deps, report } = walker;
   const gone: number[] = [];
   const firstAskedAt = await deps.mirror.now();
+  let proven = true;
   let stoppedBy: CrmFailure | null = null;
   for (let afterId = 0; stoppedBy === null; ) {
     const ids = await deps.mirror.unseen(afterId, ASK_CHUNK);
@@ -142,40 +159,58 @@ const askUnseen = async (walker: Walker): Promise<{ readonly gone: number; reado
     afterId = last;
     const control = await controlAnswers(deps, await deps.mirror.oneSeen());
     // Nothing of this account answers as it did a moment ago, or nothing was seen at all: no word about anybody is believed.
-    if (!control.proven) return { gone: 0, stoppedBy: control.failure };
+    if (!control.proven) return { gone: [], proven: false, stoppedBy: control.failure };
     const asked = await askChunk(walker, ids);
     gone.push(...asked.gone);
+    proven &&= asked.proven;
     stoppedBy = asked.stoppedBy;
   }
   // All together, so that the brake sees the whole damage before the first row goes.
   const removal = await removeGone(deps, gone, firstAskedAt);
   report.removed += removal.removed;
   report.held += removal.held;
-  return { gone: gone.length, stoppedBy };
+  return { gone, proven, stoppedBy };
 };
 
-const askChunk = async (
-  walker: Walker,
-  ids: readonly number[],
-): Promise<{ readonly gone: readonly number[]; readonly stoppedBy: CrmFailure | null }> => {
-  const { deps, context, report } = walker;
-  const requestedAt = await deps.mirror.now();
-  const answers = await Promise.all(ids.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, 'sweep')) })));
+const askChunk = async (walker: Walker, ids: readonly number[]): Promise<Asked> => {
+  const { deps } = walker;
+  const answers = await Promise.all(ids.map((crmId) => askOne(deps, crmId)));
   const gone: number[] = [];
   const hidden: number[] = [];
+  let proven = true;
   let stoppedBy: CrmFailure | null = null;
-  for (const { crmId, answer } of answers) {
-    if (answer.ok) {
-      const page = { records: [answer.value], bad: [], requestedAt, answers: ['deferred', 'links'] as const };
-      const reading = { ...context, clockOffsetMs: clockOffsetMs(requestedAt, answer.meta) };
-      const applied = await deps.mirror.transaction((tx) => applyPage(tx, page, reading));
-      report.rowsWritten += applied.written;
-    } else if (answer.failure.code === 'not_found' && answer.failure.proven) gone.push(crmId);
-    else if (answer.failure.code === 'forbidden') hidden.push(crmId);
-    else stoppedBy ??= answer.failure;
+  for (const { crmId, requestedAt, answer } of answers) {
+    if (answer.ok) await storeFound(walker, answer.value, requestedAt, clockOffsetMs(requestedAt, answer.meta));
+    else if (answer.failure.code === 'not_found' && answer.failure.proven) gone.push(crmId);
+    else if (answer.failure.class === 'park' && answer.failure.code === 'forbidden') hidden.push(crmId);
+    else if (endsTheRound(answer.failure)) stoppedBy ??= answer.failure;
+    // Nobody knows about this one; the others' answers stand.
+    else proven = false;
   }
   if (hidden.length > 0) await deps.mirror.transaction((tx) => hide(tx, hidden));
-  return { gone, stoppedBy };
+  return { gone, proven, stoppedBy };
+};
+
+const askOne = async (deps: SyncDeps, crmId: number) => {
+  let requestedAt = await deps.mirror.now();
+  const answer = await patiently(deps, async (options) => {
+    requestedAt = await deps.mirror.now();
+    return await deps.crm.retrieve(crmId, options);
+  });
+  return { crmId, requestedAt, answer };
+};
+
+/** It is there, only not in the list: the page drifted. */
+const storeFound = async (walker: Walker, record: RemoteContact, requestedAt: Date, offset: number): Promise<void> => {
+  const { deps, run, context, report } = walker;
+  const page = { records: [record], bad: [], requestedAt, answers: ['deferred', 'links'] as const };
+  const applied = await deps.mirror.transaction(async (tx) => {
+    const seen = walker.cursor.seen + (await tx.saveSeen([record.crmId]));
+    await tx.saveRun(run.id, { cursor: { ...walker.cursor, seen } });
+    return { ...(await applyPage(tx, page, { ...context, clockOffsetMs: offset })), seen };
+  });
+  walker.cursor = { ...walker.cursor, seen: applied.seen };
+  report.rowsWritten += applied.written;
 };
 
 /** The changes pull goes on from the walk's beginning: whatever changed meanwhile is read again. */

@@ -80,6 +80,7 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       expect(found.open).toEqual({
         ops: new Set(),
         editedAt: new Map(),
+        tried: new Map(),
         deletedAt: null,
         attached: NO_LINKS,
         detached: NO_LINKS,
@@ -136,6 +137,19 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       expect(row?.links).toEqual({ companies: [1], deals: [9], activities: [] });
     });
 
+    it('tells what an earlier attempt may have sent, not what this one is the first to take', async () => {
+      const { mirror } = harness;
+      const [a = 0] = await pairedContacts(mirror, newContact(7));
+      await edit(harness, (user) => user.update(a, { city: 'Rome' }));
+      const { attempt } = await claimDue(mirror);
+      expect((await situation(mirror, a)).open.tried).toEqual(new Map());
+      const outcome = { ops: ['update'], state: 'retry', code: null, error: null, delayMs: 0 } as const;
+      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [outcome], ends: 'release' }));
+      await edit(harness, (user) => user.update(a, { city: 'Oslo', street: 'Main' }));
+      await claimDue(mirror);
+      expect((await situation(mirror, a)).open.tried).toEqual(new Map([['city', 'Rome']]));
+    });
+
     it('leaves settled edits out of the sum', async () => {
       const { mirror } = harness;
       const [a = 0] = await pairedContacts(mirror, newContact(7));
@@ -156,7 +170,8 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       await mirror.transaction((tx) =>
         tx.recordConflicts([
           { ...conflict, field: 'city', outcome: 'open', policy: 'manual' },
-          { ...conflict, field: 'street', outcome: 'crm', policy: 'crm' },
+          { ...conflict, field: 'street', outcome: 'open', policy: 'newest' },
+          { ...conflict, field: 'email', outcome: 'crm', policy: 'manual' },
         ]),
       );
       expect((await situation(mirror, a)).heldFields).toEqual(new Set(['city']));

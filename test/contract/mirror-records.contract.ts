@@ -35,6 +35,23 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
       expect(await harness.versions()).toBe(before);
     });
 
+    it('prunes what was settled, ended or buried longer ago than asked, and nothing that is still open', async () => {
+      const { mirror } = harness;
+      const [settled = 0, open = 0] = await pairedContacts(mirror, newContact(11), newContact(12));
+      await mirror.transaction((tx) => tx.queue([settled, open], 'update'));
+      const attempt = await mirror.transaction((tx) => tx.claim([settled]));
+      const outcomes = [{ ops: ['update'], state: 'done', code: null, error: null, delayMs: 0 }] as const;
+      await mirror.transaction((tx) => tx.settle({ contactId: settled, attempt, outcomes, ends: 'release' }));
+      await mirror.transaction((tx) => tx.remove([settled]));
+      await laterNow(mirror);
+      expect(await mirror.prune(1)).toBe(0);
+      // The log row and the tombstone.
+      expect(await mirror.prune(0)).toBe(2);
+      const left = await mirror.transaction((tx) => tx.read([settled, open]));
+      expect([...left.keys()]).toEqual([open]);
+      expect(left.get(open)?.open.states).toEqual(new Set(['pending']));
+    });
+
     it('hands marks out oldest first, as far as they were made before a moment', async () => {
       const { mirror } = harness;
       await mirror.transaction((tx) => tx.mark([{ crmId: 8, reason: 'links' }]));
@@ -159,6 +176,20 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
       const second = await harness.requestRun('sync', false);
       expect(await mirror.takeRequest()).toMatchObject({ id: first, kind: 'resync', withLinks: true, state: 'running' });
       expect(await mirror.takeRequest()).toMatchObject({ id: second });
+      expect(await mirror.takeRequest()).toBeNull();
+    });
+
+    it('takes a request again that an earlier leader took and did not end, unless it can be resumed', async () => {
+      const { mirror } = harness;
+      const sync = await harness.requestRun('sync', false);
+      const resync = await harness.requestRun('resync', false);
+      await mirror.takeRequest();
+      await mirror.takeRequest();
+      await mirror.transaction((tx) => tx.saveRun(resync, { cursor }));
+      expect(await mirror.takeRequest()).toBeNull();
+      await harness.setLeaderEpoch(2);
+      harness.setLeaseEpoch(2);
+      expect(await mirror.takeRequest()).toMatchObject({ id: sync, kind: 'sync' });
       expect(await mirror.takeRequest()).toBeNull();
     });
 

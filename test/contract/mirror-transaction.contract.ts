@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LOCK_NOT_AVAILABLE } from '../../src/ports/mirror.ts';
 import { LostLeadership, MirrorBusy } from '../../src/ports/mirror-errors.ts';
 import {
   edit,
@@ -175,6 +176,20 @@ export const describeTransactions = (makeMirror: MakeMirror): void => {
       expect(await harness.log()).toEqual([]);
       const broken = mirror.transaction((tx) => tx.savepoint(() => Promise.reject(new TypeError('a bug'))));
       await expect(broken).rejects.toBeInstanceOf(TypeError);
+    });
+
+    it('answers a lock that lasts as a refusal of its own kind, and keeps the rest', async () => {
+      const { mirror } = harness;
+      const [a = 0] = await pairedContacts(mirror, newContact(7));
+      const user = await harness.begin();
+      await user.update(a, { city: 'Rome' });
+      const refusal = await mirror.transaction(async (tx) => {
+        await tx.insert([newContact(8)]);
+        return await tx.savepoint(async () => void (await tx.lockContacts([a], 'wait')));
+      });
+      await user.commit();
+      expect(refusal?.sqlState).toBe(LOCK_NOT_AVAILABLE);
+      expect(await mirror.contactCount()).toBe(2);
     });
 
     it('reports a second row of one CRM id as a refusal instead of overwriting the first', async () => {

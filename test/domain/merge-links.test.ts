@@ -24,7 +24,8 @@ describe('mergeLinks', () => {
         for (const kind of LINK_KINDS) {
           const linked = [1, 2, 3, 4].filter((id) => {
             const [before, here, there] = [base, local, remote].map((links) => links[kind].includes(id));
-            return here === before ? there : here;
+            const editedHere = (here === true ? edits.attached : edits.detached)[kind].includes(id);
+            return here === before && !editedHere ? there : here;
           });
           expect(merged.local[kind]).toEqual(linked);
         }
@@ -32,6 +33,14 @@ describe('mergeLinks', () => {
       }),
       RUNS,
     );
+  });
+
+  test('lets an edit that is not settled stand against our own write of a moment ago, whose answer was lost', () => {
+    // Attached and sent, then detached again: what the record shows is what we sent.
+    const detached = { attached: NO_LINKS, detached: deals([5]) };
+    expect(mergeLinks(knownDeals([]), deals([]), knownDeals([5]), detached)).toEqual({ local: deals([]), base: knownDeals([5]) });
+    const attached = { attached: deals([5]), detached: NO_LINKS };
+    expect(mergeLinks(knownDeals([5]), deals([5]), knownDeals([]), attached)).toEqual({ local: deals([5]), base: knownDeals([]) });
   });
 
   test('leaves a kind that the record does not tell as it is: not known is compared with nothing', () => {

@@ -24,11 +24,17 @@ export const linksOf = ({ tx, world }: Step, contactId: number): LinkSets => {
 
 const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
   const editedAt = new Map<FieldName, Date>();
+  const tried = new Map<FieldName, unknown>();
   const lastLinks = new Map<string, { readonly kind: LinkKind; readonly id: number; readonly op: string }>();
   const ordered = [...rows].sort((a, b) => a.id - b.id);
   for (const row of ordered) {
     const values = { ...row.oldValues, ...row.newValues };
-    if (row.op === 'insert' || row.op === 'update') for (const name of Object.keys(values)) editedAt.set(name as FieldName, row.changedAt);
+    if (row.op === 'insert' || row.op === 'update') {
+      for (const name of Object.keys(values) as FieldName[]) {
+        editedAt.set(name, row.changedAt);
+        if (row.attempts > 1) tried.set(name, row.newValues?.[name] ?? null);
+      }
+    }
     if (row.op !== 'attach' && row.op !== 'detach') continue;
     for (const kind of LINK_KINDS) {
       const id = values[kind];
@@ -43,6 +49,7 @@ const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
   return {
     ops: new Set(rows.map((row) => row.op)),
     editedAt,
+    tried,
     deletedAt: ordered.findLast((row) => row.op === 'delete')?.changedAt ?? null,
     attached: net('attach'),
     detached: net('detach'),

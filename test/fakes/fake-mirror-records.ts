@@ -1,7 +1,7 @@
 /** Steps on what is written down beside the contacts: conflicts, marks, names, runs. */
 import { sameValue } from '../../src/domain/contact.ts';
-import type { Mirror, MirrorTx, Run, RunKind } from '../../src/ports/mirror.ts';
-import { RefusedByRule } from './fake-database.ts';
+import { LOCK_NOT_AVAILABLE, type Mirror, type MirrorTx, type Run, type RunKind } from '../../src/ports/mirror.ts';
+import { Blocked, RefusedByRule } from './fake-database.ts';
 import type { RunRow, Step } from './fake-rows.ts';
 
 type RecordSteps = Pick<
@@ -67,6 +67,7 @@ export const createRecordSteps = (step: Step): RecordSteps => {
         return null;
       } catch (error) {
         rollback();
+        if (error instanceof Blocked) return { sqlState: LOCK_NOT_AVAILABLE, message: error.message };
         if (!(error instanceof RefusedByRule)) throw error;
         return { sqlState: error.sqlState, message: error.message };
       }
@@ -103,19 +104,21 @@ const toRun = ({ id, kind, state, withLinks, startedAt, cursor }: RunRow): Run =
 
 export const requestRun = ({ tx, world }: Step, kind: RunKind, withLinks: boolean): number => {
   const id = world.nextId('runs');
-  tx.put(world.tables.runs, id, { ...NO_PROGRESS, id, kind, state: 'requested', withLinks, startedAt: null, epoch: null });
+  tx.put(world.tables.runs, id, { ...NO_PROGRESS, id, kind, state: 'requested', isRequested: true, withLinks, startedAt: null, epoch: null });
   return id;
 };
 
 export const startRun = ({ tx, world, epoch }: Step, kind: RunKind, withLinks: boolean): Run => {
   const id = world.nextId('runs');
-  const run: RunRow = { ...NO_PROGRESS, id, kind, state: 'running', withLinks, startedAt: world.now(), epoch };
+  const run: RunRow = { ...NO_PROGRESS, id, kind, state: 'running', isRequested: false, withLinks, startedAt: world.now(), epoch };
   tx.put(world.tables.runs, id, run);
   return toRun(run);
 };
 
 export const takeRequest = ({ tx, world, epoch }: Step): Run | null => {
-  const requested = tx.all(world.tables.runs).filter((run) => run.state === 'requested');
+  const left = (run: RunRow): boolean =>
+    run.state === 'running' && run.isRequested && run.epoch !== epoch && (run.kind === 'sync' || run.cursor === null);
+  const requested = tx.all(world.tables.runs).filter((run) => run.state === 'requested' || left(run));
   const oldest = requested.sort((a, b) => a.id - b.id)[0];
   if (oldest === undefined) return null;
   const run: RunRow = { ...oldest, state: 'running', startedAt: world.now(), epoch };

@@ -75,6 +75,22 @@ const markAll = ({ tx, world }: Step, reasons: Parameters<Mirror['markAll']>[0])
   return marks.length;
 };
 
+const prune = ({ tx, world: { tables, now } }: Step, olderThanDays: number): number => {
+  const before = now().getTime() - olderThanDays * 86_400_000;
+  const isOld = (at: Date | null): boolean => at !== null && at.getTime() < before;
+  let removed = 0;
+  for (const row of tx.all(tables.log).filter(({ settledAt }) => isOld(settledAt))) {
+    tx.put(tables.log, row.id, undefined);
+    removed += 1;
+  }
+  for (const row of tx.all(tables.states).filter(({ deletedAt, attempt }) => isOld(deletedAt) && attempt === null)) {
+    if (tx.all(tables.log).some(({ contactId, settledAt }) => contactId === row.contactId && settledAt === null)) continue;
+    tx.put(tables.states, row.contactId, undefined);
+    removed += 1;
+  }
+  return removed;
+};
+
 export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOptions): FakeMirror => {
   const database = new FakeDatabase();
   const world = createWorld(now);
@@ -166,6 +182,7 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
         .sort((a, b) => a.at.getTime() - b.at.getTime() || a.crmId - b.crmId)
         .slice(0, limit)
         .map(({ crmId, reason }) => ({ crmId, reason })),
+    prune: (olderThanDays) => transact(async (step) => prune(step, olderThanDays)),
     markAll: (reasons) => transact(async (step) => markAll(step, reasons)),
     countMarks: async (reasons) => [...tables.marks.committed.values()].filter((mark) => reasons.includes(mark.reason)).length,
     nextDueMs: async ({ creates }) => statement((step) => nextDueMs(step, creates)),

@@ -69,6 +69,7 @@ export interface RunRow {
   readonly id: number;
   readonly kind: RunKind;
   readonly state: RunState;
+  readonly isRequested: boolean;
   readonly withLinks: boolean;
   readonly startedAt: Date | null;
   readonly cursor: RunCursor | null;

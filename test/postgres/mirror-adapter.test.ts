@@ -98,19 +98,6 @@ describe('refusals', () => {
     expect(refusal?.sqlState).toBe('22P05');
   });
 
-  it('are not made of locks: the steps run again', async () => {
-    const [a = 0] = await pairedContacts(harness.mirror, newContact(7));
-    const user = await harness.begin();
-    await user.update(a, { city: 'Rome' });
-    let tries = 0;
-    const refusal = await harness.mirror.transaction(async (tx) => {
-      tries += 1;
-      if (tries === 2) await user.commit();
-      return await tx.savepoint(async () => void (await tx.lockContacts([a], 'wait')));
-    });
-    expect([refusal, tries]).toEqual([null, 2]);
-  });
-
   it('are not made of a lost connection, which fails the transaction', async () => {
     const failing = harness.mirror.transaction((tx) =>
       tx.savepoint(async () => {

@@ -92,7 +92,7 @@ export const openMirrorDatabase = async (): Promise<MirrorDatabase> => {
   const database = await createTestDatabase();
   const pool = new pg.Pool({ connectionString: database.url, max: 8 });
   // The database is dropped with its connections, which may still be saying goodbye.
-  pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('error', () => undefined);
   return {
     make: async () => {
       await pool.query(RESET);

@@ -28,6 +28,8 @@ interface Waiting {
 
 /** More turns of the event loop than any lock is waited for: nobody will ever come back. */
 const IDLE_TURNS_MAX = 5000;
+/** Far more than any round of a simulation takes: it runs in circles. */
+const STEPS_MAX = 20_000;
 
 export class Scheduler {
   #waiting: Waiting[] = [];
@@ -70,6 +72,7 @@ export class Scheduler {
       }
       idle = 0;
       beforeStep(step);
+      if (step === STEPS_MAX) throw new Error(`no end after ${STEPS_MAX} steps`);
       step += 1;
       // The interruption may have killed it.
       if (!this.#waiting.includes(next)) continue;

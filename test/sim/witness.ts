@@ -1,24 +1,20 @@
 /** Watches what must never happen at any moment, and remembers what decides later whether an edit was lost or could not be seen. */
-import type { SandboxAccount } from '../../src/sandbox/crm/account.ts';
-import type { History } from './history.ts';
+import type { Change, History } from './history.ts';
 
 export class Witness {
   readonly violations: string[] = [];
   /** Numbers of remote edits that a write of ours replaced before anybody could have read them: the CRM has no conditional write. */
   readonly unseeable = new Set<number>();
   readonly #history: History;
-  readonly #account: SandboxAccount;
   #looked = 0;
-  /** History's number at the beginning of the newest changes pull that went through, of each contact's newest single read, … */
+  /** History's number at the beginning of the newest changes pull that went through, … */
   #pulledAt = 0;
   #pulling = 0;
-  readonly #readAt = new Map<number, number>();
-  /** … and of what was fresh when the contact was claimed. */
+  /** … as it was when the contact was claimed. */
   readonly #freshAtClaim = new Map<string, number>();
 
-  constructor(history: History, account: SandboxAccount) {
+  constructor(history: History) {
     this.#history = history;
-    this.#account = account;
   }
 
   now(): number {
@@ -29,10 +25,6 @@ export class Witness {
   changesListed(page: number, beganAt: number): void {
     if (page === 1) this.#pulling = beganAt;
     this.#pulledAt = this.#pulling;
-  }
-
-  retrieved(crmId: number, beganAt: number): void {
-    this.#readAt.set(crmId, beganAt);
   }
 
   /** A statement of the sync is about to run. */
@@ -54,8 +46,11 @@ export class Witness {
     for (; this.#looked < changes.length; this.#looked += 1) {
       const change = changes[this.#looked];
       if (change === undefined || change.side !== 'crm' || change.by !== 'sync') continue;
-      if (change.field === 'life' && change.value === 'trashed') this.#mayTrash(change.tag);
-      if (change.field !== 'life') this.#markUnseeable(change.tag, change.field, change.seq);
+      if (change.field !== 'life') this.#markUnseeable(change.tag, change.seq, (edit) => edit.field === change.field);
+      else if (change.value === 'trashed') {
+        this.#mayTrash(change.tag);
+        this.#markUnseeable(change.tag, change.seq, () => true);
+      }
     }
   }
 
@@ -69,18 +64,12 @@ export class Witness {
     if (!isDeleted) this.violations.push(`${tag}: deleted in the CRM though nobody deleted its row`);
   }
 
-  /** The newest remote edit of the field that our write has just replaced: had it been there when we last looked? */
-  #markUnseeable(tag: string, field: string, seq: number): void {
-    const { changes, tagOfContact } = this.#history;
-    const replaced = changes.findLast((change) => change.side === 'crm' && change.tag === tag && change.field === field && change.seq < seq);
-    if (replaced === undefined || replaced.by !== 'person') return;
-    const ids = [...tagOfContact].filter(([, of]) => of === tag).map(([id]) => id);
-    const readAt = Math.max(this.#freshAtClaim.get(tag) ?? 0, ...ids.map((id) => this.#readAt.get(id) ?? 0));
-    if (replaced.seq > readAt) this.unseeable.add(replaced.seq);
-  }
-
-  /** Ids of the CRM's contacts, live and trashed, that carry a tag. */
-  contactsOf(tag: string): readonly number[] {
-    return [...this.#account.contacts(), ...this.#account.trashed()].filter(({ last_name: name }) => name === tag).map(({ id }) => id);
+  /** Remote edits that our write has just replaced: had they been there when we last looked? */
+  #markUnseeable(tag: string, seq: number, replaces: (edit: Change) => boolean): void {
+    const freshAt = this.#freshAtClaim.get(tag) ?? 0;
+    for (const edit of this.#history.changes) {
+      const isTheirs = edit.side === 'crm' && edit.by === 'person' && edit.tag === tag && edit.seq < seq;
+      if (isTheirs && edit.seq > freshAt && replaces(edit)) this.unseeable.add(edit.seq);
+    }
   }
 }

@@ -66,7 +66,7 @@ export const createWorld = (schedule: Schedule): World => {
   const mirror = createFakeMirror({ lease: { epoch: () => epoch.number }, now: () => new Date(clock.nowMs) });
   const scheduler = new Scheduler();
   const history = new History(mirror, account, DEFS);
-  const witness = new Witness(history, account);
+  const witness = new Witness(history);
   const terms: { now: Term | null } = { now: null };
   const crm = createFakeCrm({ account, mode: schedule.mode, pause: ({ phase }) => pause(scheduler, terms.now, phase, witness) });
   const beginLife = (): Life => {
@@ -125,9 +125,10 @@ const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake:
     log: silent,
     settings: {
       conflictPolicy: schedule.policy,
-      backoff: { minMs: 50, maxMs: 1000 },
+      backoff: { minMs: 1000, maxMs: 8000 },
       // The brake has its own tests; here it would only hide what goes wrong behind it.
       brake: { rows: 1000, share: 1, max: 1000 },
+      changeLogDays: 90,
       createRecheckMs: 500,
       overlapMs: 120_000,
       freshMs: schedule.freshMs,
@@ -148,12 +149,6 @@ const watched = (crm: FakeCrm, witness: Witness): Crm => ({
     const beganAt = witness.now();
     const answer = await crm.list(params, options);
     if (options.lane === 'changes' && answer.ok) witness.changesListed(params.page ?? 1, beganAt);
-    return answer;
-  },
-  retrieve: async (crmId, options) => {
-    const beganAt = witness.now();
-    const answer = await crm.retrieve(crmId, options);
-    if (answer.ok) witness.retrieved(crmId, beganAt);
     return answer;
   },
 });

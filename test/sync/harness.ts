@@ -27,10 +27,16 @@ export const SETTINGS: SyncSettings = {
   backoff: { minMs: 20, maxMs: 200 },
   brake: { rows: 25, share: 0.1, max: 1000 },
   createRecheckMs: 100,
+  changeLogDays: 90,
   overlapMs: 120_000,
   freshMs: 0,
   pushConcurrency: 4,
 };
+
+const POOL_MAX = 12;
+const TUPLES = `
+  select schemaname || '.' || relname as name, n_tup_ins + n_tup_upd + n_tup_del as tuples
+  from pg_stat_user_tables where schemaname in ('crm', 'sync') and relname <> 'leader' order by 1`;
 
 export interface HarnessOptions extends Partial<Pick<SandboxOptions, 'mode' | 'ratePerMinute' | 'latencyMs'>> {
   readonly seed?: SeedOptions;
@@ -48,7 +54,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
   const { mode = 'upstream', ratePerMinute = RATE, latencyMs = 0 } = options;
   const sandbox = await startSandbox({ account, token, ratePerMinute, mode, latencyMs });
   const database = await createTestDatabase();
-  const pool = createPool({ connectionString: database.url, max: 12, applicationName: 'relate-mirror test' });
+  const pool = createPool({ connectionString: database.url, max: POOL_MAX, applicationName: 'relate-mirror test' });
   await pool.query(`update sync.leader set holder = 'test', epoch = 1, expires_at = 'infinity'`);
   const pacing = createPacing({ clock: systemClock, share: options.share ?? 1 });
   const crm = createCrm({ url: sandbox.url, token, timeoutMs: options.timeoutMs ?? 1000, pacing });
@@ -88,10 +94,19 @@ export const openHarness = async (options: HarnessOptions = {}) => {
       for (let round = 0; round < rounds; round += 1) {
         const failed = await syncOnce(deps, memory);
         const due = await mirror.nextDueMs({ creates: true });
-        if (failed === null && due === null && (await mirror.countMarks(['deferred', 'links', 'activities'])) === 0) return;
+        const marks = await mirror.countMarks(['deferred', 'links', 'activities']);
+        if (failed === null && due === null && marks === 0 && memory.orphans.size === 0) return;
         await systemClock.sleep(Math.min(due ?? 20, 200));
       }
       throw new Error(`not settled: ${JSON.stringify(await sql('select * from sync.queue'))}`);
+    },
+    /**
+     * Tuples written so far, by table. Each connection keeps its counts for itself for a while: every one is told to hand them in first.
+     */
+    tuples: async (): Promise<ReadonlyMap<string, number>> => {
+      await Promise.all(Array.from({ length: POOL_MAX }, () => sql('select pg_stat_force_next_flush(), pg_sleep(0.05)')));
+      await Promise.all(Array.from({ length: POOL_MAX }, () => sql('select pg_sleep(0.01)')));
+      return new Map((await sql(TUPLES)).map((row) => [String(row['name']), Number(row['tuples'])]));
     },
     /** What differs between the two sides, named. */
     differences: async (kinds?: readonly LinkKind[]) => differences(await readSnapshot(pool), account.contacts(), kinds),

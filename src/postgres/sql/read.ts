@@ -23,9 +23,10 @@ with wanted as materialized (
     max(changed_at) filter (where op = 'delete') as deleted_at, bool_or(approved) as approved
   from open_rows group by contact_id
 ), edited as (
-  select contact_id, jsonb_object_agg(field, ms) as edited_at
+  select contact_id, jsonb_object_agg(field, ms) as edited_at, jsonb_object_agg(field, tried) filter (where was_tried) as tried
   from (
-    select o.contact_id, k.field, floor(extract(epoch from max(o.changed_at)) * 1000) as ms
+    select o.contact_id, k.field, floor(extract(epoch from max(o.changed_at)) * 1000) as ms,
+      bool_or(o.attempts > 1) as was_tried, (array_agg(o.new_values -> k.field order by o.id desc) filter (where o.attempts > 1))[1] as tried
     from open_rows o cross join lateral jsonb_object_keys(coalesce(o.old_values, '{}') || coalesce(o.new_values, '{}')) k(field)
     where o.op in ('insert', 'update')
     group by o.contact_id, k.field
@@ -49,7 +50,7 @@ select w.contact_id, coalesce(s.crm_id, c.crm_id) as crm_id, c.id is not null as
   date_trunc('milliseconds', s.deleted_at + interval '999 microseconds') as deleted_at,
   s.attempt, s.attempt_state, s.intent_at, s.intent, s.gone_at, s.hidden_at,
   summed.ops, summed.states, summed.attempts, summed.deleted_at as row_deleted_at, summed.approved,
-  edited.edited_at, linked.link_edits, held.held_fields
+  edited.edited_at, edited.tried, linked.link_edits, held.held_fields
 from wanted w
 left join crm.contacts c on c.id = w.contact_id
 left join sync.contact_state s on s.contact_id = w.contact_id

@@ -5,10 +5,17 @@ const RUN = `id, kind, state, with_links, started_at, cursor`;
 export const START_RUN = `
 insert into sync.runs (kind, state, with_links, started_at, epoch) values ($1, 'running', $2, clock_timestamp(), $3) returning ${RUN}`;
 
-/** The oldest request, taken once even by two who ask at the same moment. */
+/**
+ * The oldest request, taken once even by two who ask at the same moment. One that an earlier leader took and did not end is taken again,
+ * since somebody waits for it: but for a walk that has a place to go on from, which RESUME_RUN does.
+ */
 export const TAKE_REQUEST = `
 update sync.runs set state = 'running', started_at = clock_timestamp(), epoch = $1
-where id = (select id from sync.runs where state = 'requested' order by id limit 1 for update skip locked)
+where id = (
+  select id from sync.runs
+  where state = 'requested'
+    or (state = 'running' and requested_at is not null and epoch is distinct from $1 and (kind = 'sync' or cursor is null))
+  order by id limit 1 for update skip locked)
 returning ${RUN}`;
 
 /**
@@ -60,3 +67,13 @@ select coalesce(
 
 export const SAVE_CHANGES_WATERMARK = `update sync.account set changes_watermark = $1 where changes_watermark is distinct from $1`;
 export const SAVE_TRASH_WATERMARK = `update sync.account set trash_watermark = $1 where trash_watermark is distinct from $1`;
+
+/**
+ * Retention, $1 days. A tombstone is kept for as long as the CRM may keep the contact in its trash (30 days by default) and longer; one that was
+ * never paired goes with the rest. Conflicts and holds are a person's record and stay.
+ */
+export const PRUNE_LOG = `delete from sync.change_log where settled_at < clock_timestamp() - $1 * interval '1 day'`;
+export const PRUNE_RUNS = `delete from sync.runs where finished_at < clock_timestamp() - $1 * interval '1 day'`;
+export const PRUNE_TOMBSTONES = `
+delete from sync.contact_state s where s.deleted_at < clock_timestamp() - $1 * interval '1 day' and s.attempt is null
+  and not exists (select from sync.change_log l where l.contact_id = s.contact_id and l.settled_at is null)`;

@@ -1,0 +1,1 @@
+CREATE INDEX "change_log_settled" ON "sync"."change_log" USING btree ("settled_at","op") WHERE settled_at is not null;

@@ -1,0 +1,152 @@
+/** What `--help` says: each command in one line for the list, in full for its own page, with examples to copy. */
+import { SETTINGS } from '../settings.ts';
+
+export interface Page {
+  /** For the list of commands. */
+  readonly summary: string;
+  /** Its own page; wrapped to the terminal's width. */
+  readonly description: string;
+  /** Command lines with what they do. */
+  readonly examples: readonly (readonly [command: string, does: string])[];
+  /** Ready lines below the examples. */
+  readonly more?: () => readonly string[];
+}
+
+const WIDTH = 78;
+
+const wrap = (text: string, indent: number): readonly string[] => {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > WIDTH) lines.push(`${' '.repeat(indent)}${word}`);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+};
+
+/** Every setting with its default and meaning: the reference, where one needs it. */
+const settingsReference = (): readonly string[] => [
+  'Settings, from the environment or a file .env in the working directory (X_FILE',
+  'reads the value of X from a file, as container platforms hand out secrets):',
+  ...SETTINGS.flatMap(({ name, shown, meaning }) => [
+    '',
+    `  ${name}  (${shown.replaceAll('`', '')})`,
+    ...wrap(meaning.replaceAll('`', ''), 6),
+  ]),
+];
+
+const EXIT_CODES = [
+  'Exit codes:',
+  '  0  done',
+  '  1  failed, or a resync that ended partial',
+  '  2  wrong usage or settings; one line for each problem says what is allowed',
+  '  3  done, but something is held, parked, unknown, waiting for a retry or in an',
+  '     open conflict: `relate-mirror status` says what, and where to look',
+];
+
+export const PROGRAM: Page = {
+  summary: '',
+  description: "Keeps a Postgres mirror of a RelateCRM account's contacts in step, both ways.",
+  examples: [
+    ['relate-mirror demo', 'see it work, without an account'],
+    ['CRM_URL=https://crm.example.com/api CRM_TOKEN=… relate-mirror start', 'run it'],
+    ['relate-mirror status', 'are both sides in step?'],
+  ],
+  more: () => [
+    'Settings come from the environment or a file .env; CRM_URL and CRM_TOKEN are',
+    'required, `relate-mirror start --help` lists all. Results go to standard output,',
+    'logs and progress to standard error. SIGTERM and SIGINT end every command in order.',
+    '',
+    ...EXIT_CODES,
+  ],
+};
+
+export const PAGES = {
+  start: {
+    summary: 'the daemon: keep both sides in step until a signal',
+    description:
+      'Brings the database up to date, waits until it leads (of any number of daemons on one database one does, and another takes over within ' +
+      'seconds), loads the account on the first start, and from then on carries edits both ways: those made with SQL within a moment, those made ' +
+      'in the CRM at PULL_CRON. On SIGTERM or SIGINT it ends what is in flight and exits within ten seconds.',
+    examples: [
+      ['relate-mirror start', 'with the settings of the environment or .env'],
+      ['relate-mirror start 2>> mirror.log', 'off a terminal the log is JSON, one line an event'],
+    ],
+    more: settingsReference,
+  },
+  migrate: {
+    summary: "bring the database up to this version's schema",
+    description:
+      'Creates or upgrades the schemas crm, sync and bi, in one transaction; any number of processes may ask at once. `start`, `sync` and `resync` ' +
+      'do the same first, so this is for those who migrate in a step of its own, as another role, say. A database of a newer version, or one ' +
+      'whose migrations were edited, is refused.',
+    examples: [['DATABASE_URL=postgres://owner@db/crm relate-mirror migrate', 'as the role that owns the schemas']],
+  },
+  sync: {
+    summary: 'pull and push once, then exit: for cron and tests',
+    description:
+      'One pull of the changes in the CRM (on an empty mirror the full load, companies and deals included), then the push of local edits until ' +
+      'nothing is due. Where a daemon is running it does the work, and this command waits for it.',
+    examples: [
+      ['relate-mirror sync', 'once'],
+      ['*/5 * * * *  relate-mirror sync 2>> sync.log', 'in a crontab, instead of a daemon'],
+      ['relate-mirror sync | jq .parked', 'off a terminal the result is a line of JSON'],
+    ],
+    more: () => EXIT_CODES,
+  },
+  resync: {
+    summary: 'compare the whole account with the mirror, contact by contact',
+    description:
+      'Reads every contact of the account and repairs what differs; rows that nobody can see any more are asked for one by one, and removed only ' +
+      'on a 404 for that very id. Readers of the mirror notice nothing. Where a daemon is running it does the work, and this command shows it: ' +
+      'with a bar on a terminal, in lines of JSON elsewhere. Interrupted, it goes on where it stood.',
+    examples: [
+      ['relate-mirror resync', 'all contacts'],
+      ['relate-mirror resync --links', "and each contact's links, one call or more a contact"],
+      ['relate-mirror resync --no-wait', 'only ask for it; sync.runs tells how it goes'],
+    ],
+    more: () => EXIT_CODES,
+  },
+  status: {
+    summary: 'are both sides in step, and what needs a person?',
+    description:
+      'What the view sync.status says, in words: who leads, how old the last pull is, how many edits wait, what part of the call budget is used, ' +
+      'and for everything that is parked, held, unknown or in conflict where to look. Calls the CRM for nothing.',
+    examples: [
+      ['relate-mirror status', 'in words'],
+      ['relate-mirror status --json | jq .queue_depth', 'one line of JSON with the columns of sync.status'],
+      ['watch relate-mirror status', 'on and on'],
+    ],
+    more: () => EXIT_CODES,
+  },
+  search: {
+    summary: "look for contacts with the CRM's own search",
+    description:
+      "Asks the CRM itself, not the mirror: for what has just been created there, or to see what the token's user may see. At most 50 matches, by id.",
+    examples: [
+      ['relate-mirror search lovelace', 'by any part of a name, e-mail or phone'],
+      ['relate-mirror search --json ada@example.com', 'one JSON object a line, with all fields'],
+    ],
+  },
+  demo: {
+    summary: 'the main job on screen, with nothing but this package',
+    description:
+      'Starts an embedded Postgres, a sandbox CRM with some hundred contacts and the very daemon that `start` runs; walks through the main job in ' +
+      'both directions, with each step checked; then stays up, with things to try. Needs no account, no server, no Docker and no root. ' +
+      'Whatever it made is gone when it ends.',
+    examples: [
+      ['relate-mirror demo', 'until Ctrl-C'],
+      ['relate-mirror demo --exit', 'end after the walk-through; exit code 0 only if every step was seen to happen'],
+    ],
+  },
+} as const satisfies { readonly [command: string]: Page };
+
+/** What follows the options of a page. */
+export const after = ({ examples, more }: Page): string => {
+  const width = Math.max(...examples.map(([command]) => command.length));
+  const lines = examples.flatMap(([command, does]) =>
+    width + does.length + 4 <= WIDTH ? [`  ${command.padEnd(width)}  ${does}`] : [`  ${command}`, `      ${does}`],
+  );
+  const rest = more?.() ?? [];
+  return ['', 'Examples:', ...lines, ...(rest.length === 0 ? [] : ['', ...rest])].join('\n');
+};

@@ -1,0 +1,190 @@
+/** What must be true once edits and faults have stopped and everything has settled: promises 1 to 6 of docs/SPEC.md, person by person. */
+import { stableJson } from '../../src/domain/contact.ts';
+import type { ErrorCode } from '../../src/domain/errors.ts';
+import { crmValues, isElement, rowValues, type Change, type Values } from './history.ts';
+import type { Action, Schedule } from './schedule.ts';
+import { DEFS, type World } from './world.ts';
+
+/** One line for each broken promise; empty: all kept. */
+export const brokenPromises = (world: World): readonly string[] => {
+  world.history.observe('sync');
+  world.witness.look();
+  const tags = new Set(world.history.changes.map(({ tag }) => tag));
+  return [...world.witness.violations, ...leftOver(world), ...[...tags].flatMap((tag) => brokenFor(world, tag))];
+};
+
+/** Nothing is still to be done, and what waits for a person does so for a reason that this schedule gave. */
+const leftOver = ({ mirror, history, schedule }: World): readonly string[] => {
+  const { tables } = mirror;
+  const lines: string[] = [];
+  const allowed = parkable(schedule);
+  for (const row of tables.log.committed.values()) {
+    const tag = history.tagOfRow.get(row.contactId) ?? `row ${row.contactId}`;
+    if (row.settledAt !== null || row.state === 'held') continue;
+    if (row.state !== 'parked') lines.push(`${tag}: a logged ${row.op} is left ${row.state}`);
+    else if (!allowed.has(row.code as ErrorCode)) lines.push(`${tag}: a logged ${row.op} is parked as ${row.code}: ${row.error}`);
+  }
+  for (const state of tables.states.committed.values()) {
+    if (state.attempt !== null) lines.push(`${history.tagOfRow.get(state.contactId)}: an attempt is left ${state.attempt.state}`);
+  }
+  for (const mark of tables.marks.committed.values()) lines.push(`contact ${mark.crmId}: a mark is left (${mark.reason})`);
+  return lines;
+};
+
+const actionsOf = ({ events }: Schedule): readonly Action[] =>
+  events.flatMap((event) => (event.side === 'sync' ? event.during.map(({ action }) => action) : event.side === 'time' ? [] : [event]));
+
+const parkable = (schedule: Schedule): ReadonlySet<ErrorCode> => {
+  const actions = actionsOf(schedule);
+  const did = (...acts: readonly string[]): boolean => actions.some((action) => 'act' in action && acts.includes(action.act));
+  const refuses = (kind: string): boolean => actions.some((action) => action.side === 'fault' && action.kind === kind);
+  const codes = new Set<ErrorCode>();
+  if (refuses('422')) codes.add('invalid');
+  if (refuses('403-record') || did('hide', 'lock')) codes.add('forbidden');
+  // A trashed contact's e-mail and phones still count as taken.
+  if (did('delete')) codes.add('invalid');
+  if (did('delete') && (schedule.policy === 'crm' || codes.has('forbidden'))) codes.add('deleted_in_crm');
+  return codes;
+};
+
+interface Ends {
+  readonly row: Values | null;
+  readonly contact: Values | null;
+}
+
+const brokenFor = (world: World, tag: string): readonly string[] => {
+  const { account, mirror, history } = world;
+  const rows = [...mirror.tables.contacts.committed.values()].filter((row) => row.fields.last_name === tag);
+  const contacts = account.contacts().filter((contact) => contact.last_name === tag);
+  const changes = history.of(tag);
+  const lines = twins(world, tag, rows.length, contacts.length, changes);
+  if (lines.length > 0 || isExcused(world, tag)) return lines;
+  const [row, contact] = [rows[0], contacts[0]];
+  if ((row === undefined) !== (contact === undefined)) return [`${tag}: ${row === undefined ? 'no row for its contact' : 'no contact for its row'}`];
+  const ends: Ends = {
+    row: row === undefined ? null : rowValues(mirror, row.id, DEFS),
+    contact: contact === undefined ? null : crmValues(contact, DEFS),
+  };
+  const differing = differences(ends, world.schedule);
+  if (differing.length > 0) return [`${tag}: ${differing.join(', ')}`];
+  return [...lifeKept(world, tag, ends, changes), ...editsKept(world, tag, ends, changes)];
+};
+
+/** One row at most, and one contact more only for each one that was gone before. */
+const twins = ({ schedule }: World, tag: string, rows: number, contacts: number, changes: readonly Change[]): readonly string[] => {
+  const lives = changes.filter(({ side, field }) => side === 'crm' && field === 'life');
+  const created = lives.filter(({ value }, at) => value === 'alive' && lives[at - 1]?.value !== 'trashed').length;
+  // Without a trash to restore from, a contact whose row was edited is created again while the old one lies there.
+  const gone = lives.filter(({ value }) => value === null || (schedule.mode === 'documented' && value === 'trashed')).length;
+  const lines: string[] = [];
+  if (rows > 1) lines.push(`${tag}: ${rows} rows`);
+  if (contacts > 1) lines.push(`${tag}: ${contacts} contacts in the CRM`);
+  if (created > gone + 1) lines.push(`${tag}: created ${created} times in the CRM`);
+  return lines;
+};
+
+/** A person has to act: parked or held, not visible or not writable, refused by Postgres. */
+const isExcused = ({ account, mirror, history }: World, tag: string): boolean => {
+  const { log, states } = mirror.tables;
+  const mine = (contactId: number): boolean => history.tagOfRow.get(contactId) === tag;
+  if ([...log.committed.values()].some((row) => row.settledAt === null && mine(row.contactId))) return true;
+  if ([...states.committed.values()].some((state) => state.goneAt !== null && mine(state.contactId))) return true;
+  return [...account.contacts(), ...account.trashed()].some((contact) => contact.last_name === tag && contact.access !== 'full');
+};
+
+/** Without a call that reads them, activities are only ever written. */
+const isReadable = (field: string, { mode }: Schedule): boolean => mode === 'upstream' || !field.startsWith('link:activities');
+
+const differences = ({ row, contact }: Ends, schedule: Schedule): readonly string[] => {
+  if (row === null || contact === null) return [];
+  const fields = [...new Set([...row.keys(), ...contact.keys()])].filter((field) => isReadable(field, schedule));
+  return fields.filter((field) => row.get(field) !== contact.get(field)).map((field) => `${field} is ${row.get(field)} here and ${contact.get(field)} there`);
+};
+
+/** A deletion that did not last has its conflict. */
+const lifeKept = (world: World, tag: string, ends: Ends, changes: readonly Change[]): readonly string[] => {
+  const lives = changes.filter(({ field }) => field === 'life');
+  const byPerson = (side: Change['side']) => lives.findLast((change) => change.side === side && change.by === 'person');
+  const [here, there] = [byPerson('row'), byPerson('crm')];
+  const isUndone = ends.row !== null && ((here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq) || (there !== undefined && there.value !== 'alive'));
+  return isUndone && !hasConflict(world, tag, 'contact') ? [`${tag}: a deletion was undone without a conflict`] : [];
+};
+
+const hasConflict = ({ mirror, history }: World, tag: string, field: string, side?: 'local' | 'remote', value: string | null = null): boolean =>
+  [...mirror.tables.conflicts.committed.values()].some((conflict) => {
+    if (history.tagOfRow.get(conflict.contactId) !== tag || conflict.field !== field) return false;
+    if (side === undefined) return true;
+    const held = conflict[side] ?? null;
+    return (held === null ? null : stableJson(held)) === value;
+  });
+
+const editsKept = (world: World, tag: string, ends: Ends, changes: readonly Change[]): readonly string[] => {
+  const fields = new Set(changes.map(({ field }) => field).filter((field) => field !== 'life' && isReadable(field, world.schedule)));
+  return [...fields].flatMap((field) => {
+    const ofField = changes.filter((change) => change.field === field);
+    const isVoid = { row: endsLife.row, crm: ends.row === null ? endsLife.crm.gone : endsLife.crm[world.schedule.mode] };
+    const local = lastEdit(changes, ofField, 'row', isVoid.row);
+    const remote = lastEdit(changes, ofField, 'crm', isVoid.crm);
+    return judge(world, tag, ends, ofField, local, remote).map((line) => `${tag}: ${field} ${line}`);
+  });
+};
+
+type EndsLife = (life: Change) => boolean;
+/** What makes the edits before it void: one's own deletion, if it stood. A contact that came back from the trash brought its edits along. */
+const endsLife: { readonly row: EndsLife; readonly crm: { readonly [K in Schedule['mode'] | 'gone']: EndsLife } } = {
+  row: ({ by, value }) => by === 'person' && value === null,
+  crm: {
+    upstream: ({ value }) => value === null,
+    documented: ({ value }) => value !== 'alive',
+    gone: ({ by, value }) => by === 'person' && value !== 'alive',
+  },
+};
+
+/** The newest edit of a person that meant something and that is not void. */
+const lastEdit = (changes: readonly Change[], ofField: readonly Change[], side: Change['side'], endsIt: EndsLife): Change | null => {
+  const edit = ofField.findLast((change) => change.side === side && change.by === 'person');
+  if (edit === undefined || edit.value === agreedBefore(ofField, edit.seq)) return null;
+  const end = changes.findLast((change) => change.side === side && change.field === 'life' && endsIt(change));
+  return end !== undefined && end.seq > edit.seq ? null : edit;
+};
+
+/** What both sides last held together. */
+const agreedBefore = (ofField: readonly Change[], seq: number): string | null => {
+  const now: { [K in Change['side']]: string | null } = { row: null, crm: null };
+  let agreed: string | null = null;
+  for (const change of ofField) {
+    if (change.seq >= seq) break;
+    now[change.side] = change.value;
+    if (now.row === now.crm) agreed = now.row;
+  }
+  return agreed;
+};
+
+/** Whether a side held the value at some moment from `seq` on. */
+const heldSince = (ofField: readonly Change[], side: Change['side'], value: string | null, seq: number): boolean => {
+  const own = ofField.filter((change) => change.side === side);
+  const then = own.findLast((change) => change.seq <= seq)?.value ?? null;
+  return then === value || own.some((change) => change.seq > seq && change.value === value);
+};
+
+const judge = (world: World, tag: string, ends: Ends, ofField: readonly Change[], local: Change | null, remote: Change | null): readonly string[] => {
+  const lines: string[] = [];
+  const field = ofField[0]?.field ?? '';
+  const final = ends.row?.get(field) ?? null;
+  const alive = ends.row !== null;
+  const conflictField = field.startsWith('phone:') ? 'phones' : field;
+  const recorded = (side: 'local' | 'remote', value: string | null): boolean =>
+    hasConflict(world, tag, 'contact') || (conflictField === 'phones' ? hasConflict(world, tag, 'phones') : hasConflict(world, tag, field, side, value));
+  // Of two edits of one phone or link the one that adds or changes outlives the one that removes, and there is nothing to decide.
+  const outlived = (edit: Change, other: Change | null): boolean => isElement(field) && edit.value === null && other !== null && other.value !== null;
+
+  if (local !== null && !(alive && final === local.value) && !outlived(local, remote)) {
+    if (!heldSince(ofField, 'crm', local.value, local.seq) && !recorded('local', local.value)) lines.push(`lost its local edit to ${local.value}`);
+  }
+  if (remote !== null && !(alive && final === remote.value) && !outlived(remote, local) && !world.witness.unseeable.has(remote.seq)) {
+    if (!heldSince(ofField, 'row', remote.value, remote.seq) && !recorded('remote', remote.value)) lines.push(`lost its remote edit to ${remote.value}`);
+  }
+  const expected = [local, remote].filter((edit) => edit !== null).map(({ value }) => value);
+  if (alive && lines.length === 0 && expected.length > 0 && !expected.includes(final)) lines.push(`is ${final}, though the last edits were to ${expected.join(' and ')}`);
+  return lines;
+};
