@@ -6,7 +6,7 @@
  * again by its id: a mark is stored in this very transaction, so the watermark may pass it and nothing is lost.
  */
 import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
-import { inferCustomFields, LINK_KINDS, sameValue } from '../domain/contact.ts';
+import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/contact.ts';
 import type { BadRecord } from '../ports/crm.ts';
 import { LOCK_NOT_AVAILABLE, type Mark, type MarkReason, type MirrorTx, type NewContact, type Peek, type Situation } from '../ports/mirror.ts';
 import { isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
@@ -230,11 +230,18 @@ const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situa
     await tx.recordConflicts([
       { contactId: situation.contactId, field: 'contact', base: base?.fields ?? null, local: null, remote: canonical.fields, outcome, policy, compared: null },
     ]);
-    if (outcome === 'mirror') return 0;
+    if (outcome === 'mirror') {
+      // Agreed to be overruled: the next page has nothing new to tell.
+      const known = { fields: canonical.fields, hash: canonical.hash, links: base?.links ?? canonical.links };
+      await tx.save([{ ...NOTHING, contactId: situation.contactId, base: known }]);
+      return 0;
+    }
   }
   await insertAll(tx, [{ canonical, contactId: situation.contactId }], page, context);
   return 1;
 };
+
+const NOTHING = { fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base: null, extra: null, crmTimes: null } as const;
 
 const bringsChange = (canonical: CanonicalRecord, situation: Situation): boolean =>
   !sameValue(canonical.fields, situation.base?.fields ?? null);

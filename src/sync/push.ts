@@ -285,8 +285,6 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
   if (restored.ok) return { job: { ...job, readFirst: true }, readAgain: true };
   const { failure } = restored;
   if (failure.code !== 'not_found' || !failure.proven) {
-    // Refused for good: the row stays as it is, marked gone, and the CRM's message says why.
-    if (failure.class === 'park') await underLocks(deps, job, (tx, situation) => tx.markVisibility([situation.contactId], 'gone'));
     await settleFailure(deps, job, failure);
     return { ended: ENDS_THE_LOOP.has(failure.class) ? failure : null };
   }

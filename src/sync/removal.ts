@@ -6,7 +6,6 @@
  */
 import { brakeAllowance } from '../domain/brake.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import type { ChangeState } from '../domain/change.ts';
 import type { ConflictOutcome, Policy } from '../domain/merge.ts';
 import { LOCK_NOT_AVAILABLE, type MirrorTx, type Situation } from '../ports/mirror.ts';
 import { loadContext, type RunContext } from './context.ts';
@@ -90,7 +89,8 @@ const removeHalving = async (tx: MirrorTx, contacts: readonly Situation[]): Prom
 
 /**
  * Deleted there, edited here: a conflict, always recorded. Where the edit lives, the push restores the contact from the trash if there is one
- * (and records the conflict then, since the trash is read again and again), and otherwise creates it again under the same id.
+ * (and records the conflict then, since the trash is read again and again), and otherwise creates it again under the same id. An edit that is
+ * parked keeps its row until a person has decided.
  */
 const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext, hasTrash: boolean): Promise<boolean> => {
   const edited = situation.row !== null && situation.open.ops.size > 0;
@@ -104,15 +104,9 @@ const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext,
   if (!hasTrash) {
     await recordOutlived(tx, situation, policy);
     await tx.unpair(situation.contactId);
-  } else if (!COMES_UP.some((state) => situation.open.states.has(state))) {
-    // Parked edits alone would never meet the 404.
-    await tx.queue([situation.contactId], 'update');
   }
   return true;
 };
-
-/** States of edits that are pushed without anybody's doing. */
-const COMES_UP = ['pending', 'retry', 'unknown', 'held'] as const satisfies readonly ChangeState[];
 
 /** The contact was deleted in the CRM and lives on for the sake of what was edited here. */
 export const recordOutlived = async (tx: MirrorTx, situation: Situation, policy: Policy): Promise<void> => await record(tx, situation, policy, 'mirror');

@@ -70,7 +70,9 @@ const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement):
   const state = tx.get(world.tables.states, contactId);
   if (state === undefined || state.attempt?.number !== attempt) return;
   const deleted = outcomes.some(({ ops, state: end }) => ops.includes('delete') && (end === 'done' || end === 'merged'));
-  const buried = deleted && tx.get(world.tables.contacts, contactId) === undefined;
+  // A deletion that was logged since the claim still has to be pushed.
+  const isOpen = openLog(step, contactId).some(({ op }) => op === 'delete');
+  const buried = deleted && !isOpen && tx.get(world.tables.contacts, contactId) === undefined;
   putState(step, contactId, {
     settledAt: now,
     attempt: ends === 'unknown' ? { ...state.attempt, state: 'unknown' } : null,

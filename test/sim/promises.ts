@@ -59,6 +59,8 @@ const brokenFor = (world: World, tag: string): readonly string[] => {
   const changes = history.of(tag);
   const lines = twins(world, tag, rows.length, contacts.length, changes);
   if (lines.length > 0 || isExcused(world, tag)) return lines;
+  // With nobody left whom the CRM shows, its 404 for the last ones cannot be told from a broken CRM.
+  if (contacts.length === 0 && !account.contacts().some(({ access }) => access !== 'none')) return [];
   const [row, contact] = [rows[0], contacts[0]];
   if ((row === undefined) !== (contact === undefined)) return [`${tag}: ${row === undefined ? 'no row for its contact' : 'no contact for its row'}`];
   const ends: Ends = {
@@ -188,3 +190,6 @@ const judge = (world: World, tag: string, ends: Ends, ofField: readonly Change[]
   if (alive && lines.length === 0 && expected.length > 0 && !expected.includes(final)) lines.push(`is ${final}, though the last edits were to ${expected.join(' and ')}`);
   return lines;
 };
+
+/** What kind of promise is broken, without who and what: a shrunk schedule has to break the same one. */
+export const kindOf = (line: string): string => (line.split('\n')[0] ?? '').replaceAll(/\b[LR]\d+|"[^"]*"|\d+/g, '#');

@@ -53,7 +53,7 @@ export interface World {
 export interface Life {
   readonly term: Term;
   readonly deps: SyncDeps;
-  readonly freshness: PushMemory;
+  readonly memory: PushMemory;
 }
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -139,7 +139,7 @@ const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake:
     signal: stopping.signal,
     giveUp: giveUp.signal,
   };
-  return { deps, freshness: createPushMemory() };
+  return { deps, memory: createPushMemory() };
 };
 
 /** Tells the witness which pulls of changes went through, and when they began. */

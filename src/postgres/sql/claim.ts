@@ -74,7 +74,10 @@ update sync.change_log l set state = o.state, error_code = o.code, error = o.err
 from jsonb_to_recordset($3::jsonb) as o(ops text[], state text, code text, error text, delay_ms double precision)
 where l.contact_id = $1 and l.attempt = $2 and l.settled_at is null and l.state in ('sending', 'unknown') and l.op = any(o.ops)`;
 
-/** $4: a delete of this contact came to its end; without a row that makes the state a tombstone. */
+/**
+ * $4: a delete of this contact came to its end; without a row, and without a deletion that was logged since the claim, that makes the state
+ * a tombstone. (A row deleted while a call was in flight would otherwise look settled, and the next page would bring it back.)
+ */
 export const SETTLE_STATE = `
 update sync.contact_state s set settled_at = clock_timestamp(),
   attempt = case when $3 = 'unknown' then s.attempt end,
@@ -83,7 +86,10 @@ update sync.contact_state s set settled_at = clock_timestamp(),
   attempt_at = case when $3 = 'unknown' then s.attempt_at end,
   deleted_at = case when t.buried then coalesce(s.deleted_at, clock_timestamp()) else s.deleted_at end,
   deleted_by = case when t.buried then coalesce(s.deleted_by, 'mirror') else s.deleted_by end
-from (select $4::boolean and not exists (select from crm.contacts where id = $1) as buried) t
+from (
+  select $4::boolean and not exists (select from crm.contacts where id = $1)
+    and not exists (select from sync.change_log where contact_id = $1 and op = 'delete' and settled_at is null) as buried
+) t
 where s.contact_id = $1 and s.attempt = $2`;
 
 export const QUEUE = `

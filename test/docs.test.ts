@@ -1,0 +1,247 @@
+/** The documents say what the program does: each of their names is looked up, each example is run, and nothing public is left out. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command } from 'commander';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { EXIT } from '../src/commands/io.ts';
+import { CHANGE_STATES } from '../src/domain/change.ts';
+import { ERROR_CODES } from '../src/domain/errors.ts';
+import { SETTINGS } from '../src/settings.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+import { type Document, parseDocument, plain, sectionOf, tableOf, unwrapped } from './docs/markdown.ts';
+import { addContact, asDaemon, connect } from './postgres/editing.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
+const PATHS = ['README.md', 'CHANGELOG.md', ...globSync('docs/*.md', { cwd: ROOT }).toSorted()];
+const DOCUMENTS: readonly Document[] = PATHS.map((file) => parseDocument(file, read(file)));
+
+const documentAt = (file: string): Document => {
+  const document = DOCUMENTS.find((candidate) => candidate.path === file);
+  if (document === undefined) throw new Error(`${file} is missing`);
+  return document;
+};
+const README = documentAt('README.md');
+const SPEC = documentAt('docs/SPEC.md');
+const OPERATIONS = documentAt('docs/operations.md');
+
+const columnOf = (document: Document, title: string, head: string): readonly string[] =>
+  tableOf(sectionOf(document, title), head).map(([first = '']) => plain(first));
+
+describe('links and paths', () => {
+  it.each(DOCUMENTS)('of $path lead to files and headings that are there', ({ path: from, links }) => {
+    const broken = links.filter((link) => {
+      if (/^https?:/.test(link)) return false;
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? from : path.posix.join(path.posix.dirname(from), file);
+      if (!existsSync(path.join(ROOT, target))) return true;
+      return anchor !== undefined && !documentAt(target).headings.some((heading) => heading.anchor === anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('of $path in backticks exist', ({ codes }) => {
+    const paths = codes.filter((code) => /^(src|test|docs|drizzle|script|bench|\.ci)(\/[\w./*-]*)?$/.test(code));
+    expect(paths.filter((file) => globSync(file, { cwd: ROOT }).length === 0)).toEqual([]);
+  });
+});
+
+describe('settings', () => {
+  it('of the README are those of the program: names, defaults and meanings', () => {
+    const rows = tableOf(sectionOf(README, 'Configuration'), 'name').map((row) => row.map(plain));
+    expect(rows).toEqual(SETTINGS.map(({ name, shown, meaning }) => [name, shown, meaning].map(plain)));
+  });
+
+  it('that are told to have no effect are those that nothing reads', () => {
+    const fields = [...read('src/config.ts').matchAll(/^ +(\w+): values\.(\w+),$/gm)];
+    expect(fields.length).toBeGreaterThan(20);
+    const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((file) => path.basename(file) !== 'config.ts');
+    const texts = sources.map(read);
+    const isRead = (field: string): boolean => texts.some((text) => new RegExp(`\\b${field}\\b`).test(text));
+    const idle = fields.flatMap(([, field = '', name = '']) => (isRead(field) ? [] : [name])).toSorted();
+    const toldBy = (text: string): readonly string[] => [...text.matchAll(/`([A-Z_]+)`/g)].map(([, name = '']) => name).toSorted();
+    const [, readme = ''] = /without effect in this version:([^.]*)\./.exec(unwrapped(sectionOf(README, 'Configuration'))) ?? [];
+    expect(toldBy(readme)).toEqual(idle);
+    expect(toldBy(sectionOf(SPEC, 'Settings that this version does not use'))).toEqual(idle);
+  });
+});
+
+/** The program as `src/cli.ts` puts it together: importing it runs it, so its last step only hands it over. */
+const loadProgram = async (): Promise<Command> => {
+  const programs: Command[] = [];
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  const listeners = signals.map((signal) => process.listeners(signal));
+  const parse = vi.spyOn(Command.prototype, 'parseAsync').mockImplementation(function (this: Command) {
+    programs.push(this);
+    return Promise.resolve(this);
+  });
+  await import('../src/cli.ts');
+  parse.mockRestore();
+  for (const [index, signal] of signals.entries()) {
+    for (const listener of process.listeners(signal)) {
+      if (listeners[index]?.includes(listener) === false) process.off(signal, listener);
+    }
+  }
+  const [program] = programs;
+  if (program === undefined) throw new Error('src/cli.ts did not parse its arguments');
+  return program;
+};
+
+const usageOf = (command: Command): string =>
+  [
+    command.name(),
+    ...command.registeredArguments.map((argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`)),
+    ...command.options.map(({ flags }) => `[${flags}]`),
+  ].join(' ');
+
+describe('commands', () => {
+  it('of the README are those of the program, with their arguments and options', async () => {
+    const program = await loadProgram();
+    expect(columnOf(README, 'Commands', 'command').toSorted()).toEqual(program.commands.map(usageOf).toSorted());
+  });
+
+  it('end with the exit codes that the README and the operations tell', () => {
+    const codes = Object.values(EXIT).map(String).toSorted();
+    expect(columnOf(README, 'Commands', 'exit code').toSorted()).toEqual(codes);
+    expect(columnOf(OPERATIONS, 'Exit codes', 'exit code').toSorted()).toEqual(codes);
+  });
+});
+
+describe('operations.md', () => {
+  it('explains every error code, and none that does not exist', () => {
+    expect(columnOf(OPERATIONS, 'Error codes', 'code').toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
+  });
+
+  it('explains every state of an edit, and none that does not exist', () => {
+    expect(columnOf(OPERATIONS, 'States of an edit', 'state').toSorted()).toEqual([...CHANGE_STATES].toSorted());
+  });
+});
+
+describe('SPEC.md', () => {
+  const promises = SPEC.headings.flatMap(({ text }) => (/^\d+\. /.test(text) ? [text] : []));
+
+  it('numbers the promises from 1 to 11', () => {
+    expect(promises.map((title) => Number.parseInt(title, 10))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it.each(promises)('names tests that exist: %s', (title) => {
+    const section = unwrapped(sectionOf(SPEC, title));
+    const files = [...section.matchAll(/`(test\/[^`]+\.ts)`/g)];
+    expect(files.length).toBeGreaterThan(0);
+    const missing = [...section.matchAll(/`(test\/[^`]+\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)].flatMap(([, file = '', quoted = '']) => {
+      const source = read(file).replaceAll('\\', '');
+      const names = [...quoted.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name);
+      return names.filter((name) => !["'", '"', '`'].some((quote) => source.includes(`${quote}${name}${quote}`)));
+    });
+    expect(missing).toEqual([]);
+  });
+});
+
+/** Nobody but the daemon calls these; what is in neither list makes a test fail, so that somebody decides. */
+const INTERNAL_FUNCTIONS = new Set(
+  `begin_own_write captured capture_contacts capture_links custom_value_problem drawn_contact_id effective_role end_own_write guard_contact
+   guard_names guard_truncate is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
+   raise_custom_field request_run`
+    .split(/\s+/)
+    .map((name) => `sync.${name}`),
+);
+
+const RELATIONS = `
+  select format('%s.%s', n.nspname, c.relname) as name, array(
+    select attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  ) as columns
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname in ('crm', 'sync') and c.relkind in ('r', 'v')`;
+const FUNCTIONS = `
+  select distinct format('%s.%s', n.nspname, p.proname) as name
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('crm', 'sync')`;
+
+/** Names of the two schemas that a document mentions, columns behind them included. */
+const namesIn = (text: string): readonly string[] => [
+  ...new Set([...text.replaceAll(/`[\w./-]+\/[\w./-]+`/g, '').matchAll(/\b(?:crm|sync)\.[a-z_]+(?:\.[a-z_]+)?/g)].map(([name]) => name)),
+];
+
+describe('SQL', () => {
+  let database: TestDatabase;
+  let client: pg.Client;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    client = await connect(database.url);
+  });
+  afterAll(async () => {
+    await client.end();
+    await database.drop();
+  });
+
+  const relations = async () => (await client.query<{ name: string; columns: readonly string[] }>(RELATIONS)).rows;
+  const functions = async () => (await client.query<{ name: string }>(FUNCTIONS)).rows.map(({ name }) => name);
+
+  it.each(DOCUMENTS)('names of $path exist in the database', async ({ text }) => {
+    const known = new Set([
+      ...(await functions()),
+      ...(await relations()).flatMap(({ name, columns }) => [name, ...columns.map((column) => `${name}.${column}`)]),
+    ]);
+    expect(namesIn(text).filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it('the README names every table and view, and every function that people call', async () => {
+    const named = new Set(namesIn(sectionOf(README, 'In SQL')));
+    const names = [...(await relations()).map(({ name }) => name), ...(await functions())];
+    expect(names.filter((name) => !named.has(name) && !INTERNAL_FUNCTIONS.has(name))).toEqual([]);
+    expect([...INTERNAL_FUNCTIONS].filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  /** What the examples find: something parked, a plan of each direction, a conflict on each of two fields, known names. */
+  const prepare = async (): Promise<void> => {
+    const insert = `insert into crm.contacts (crm_id, first_name, city) select n, 'Ann', 'Rome' from generate_series(7, 9) n`;
+    const states = `insert into sync.contact_state (contact_id, crm_id, base, base_hash)
+      select id, crm_id, '{"first_name": "Ann", "city": "Rome", "phones": [], "custom_fields": {}}', 'h' from crm.contacts`;
+    await asDaemon(client, insert, states, `insert into crm.companies values (12, 'Alder Labs')`);
+    await client.query(`insert into sync.custom_fields (name, type, origin) values ('cf_score', 'number', 'inferred')`);
+    await client.query(`update crm.contacts set email = 'taken@example.com' where crm_id = 7`);
+    await client.query(`update sync.change_log set state = 'parked', error_code = 'invalid', error = 'taken'`);
+    await client.query('delete from crm.contacts where crm_id = 8');
+    await client.query(
+      `insert into sync.holds (direction, reason, rows, plan) values ('push', 'many', 1, '[]'), ('pull', 'many', 1, '[]')`,
+    );
+    await client.query(`update sync.change_log set state = 'held', hold_id = 1, next_attempt_at = null where op = 'delete'`);
+    await client.query('update sync.contact_state set hold_id = 2, gone_at = now() where crm_id = 9');
+    await client.query(`insert into sync.conflicts (contact_id, field, local, remote, outcome, state, policy)
+      select id, field, '"Oslo"', '"Bonn"', 'open', 'open', 'manual' from crm.contacts, unnest(array['city', 'first_name']) field where crm_id = 7`);
+    await addContact(client, 'Bob');
+  };
+
+  /** Statements of an example, each of which ends its line. */
+  const statementsOf = (text: string): readonly string[] =>
+    text.split(/(?<=;)[ \t]*(?:--.*)?\n/).filter((statement) => statement.trim() !== '');
+  const examplesOf = ({ fences }: Document): readonly string[] =>
+    fences.flatMap(({ language, text }) => (language === 'sql' ? [text] : []));
+
+  it('every example of the README runs, in order, and finds something', async () => {
+    await prepare();
+    const examples = examplesOf(README);
+    expect(examples.length).toBeGreaterThan(10);
+    for (const example of examples) {
+      // Roles belong to the whole server: what makes one is taken back.
+      const keeps = !/^create role/m.test(example);
+      if (!keeps) await client.query('begin');
+      for (const statement of statementsOf(example)) {
+        // There is no daemon here that would settle what an example waits for.
+        if (statement.includes('sync.wait('))
+          await client.query(`update sync.change_log set state = 'done', settled_at = now() where state = 'pending'`);
+        const { command, rowCount } = await client.query(statement).catch((cause: unknown) => {
+          throw new Error(`The README's example fails: ${statement}`, { cause });
+        });
+        if (!['CREATE', 'GRANT'].includes(command)) expect(rowCount, statement).toBeGreaterThan(0);
+      }
+      if (!keeps) await client.query('rollback');
+    }
+  });
+
+  it('every query of operations.md runs', async () => {
+    const examples = examplesOf(OPERATIONS).flatMap(statementsOf);
+    expect(examples.length).toBeGreaterThan(2);
+    for (const statement of examples) await client.query(statement);
+  });
+});
