@@ -6,7 +6,6 @@ import { hostname } from 'node:os';
 import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { createApp, createBudgetedCrm, type App } from './app.ts';
-import { runDemo } from './commands/demo.ts';
 import { explain } from './commands/explain.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
 import { after, PAGES, PROGRAM, type Page } from './commands/manual.ts';
@@ -135,6 +134,12 @@ const search = async (term: string, options: { readonly json: boolean }): Promis
     { quiet: true },
   );
 
+const demo = async (exit: boolean): Promise<ExitCode> => {
+  // It brings the sandbox CRM's server along, which nothing else needs.
+  const { runDemo } = await import('./commands/demo.ts');
+  return await runDemo(io, { exit, clock, holder: `demo ${process.pid}` });
+};
+
 const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   try {
     process.exitCode = await command();
@@ -170,7 +175,7 @@ add('search')
   .action((term: string, { json = false }: { json?: boolean }) => run(() => search(term, { json })));
 add('demo')
   .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
-  .action(({ exit = false }: { exit?: boolean }) => run(() => runDemo(io, { exit, clock, holder: `demo ${process.pid}` })));
+  .action(({ exit = false }: { exit?: boolean }) => run(() => demo(exit)));
 
 const isNodeTooOld = (): boolean => {
   const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);

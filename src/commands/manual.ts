@@ -55,7 +55,8 @@ export const PROGRAM: Page = {
   more: () => [
     'Settings come from the environment or a file .env; CRM_URL and CRM_TOKEN are',
     'required, `relate-mirror start --help` lists all. Results go to standard output,',
-    'logs and progress to standard error. SIGTERM and SIGINT end every command in order.',
+    'logs and progress to standard error. SIGTERM and SIGINT end every command in',
+    'order, within ten seconds.',
     '',
     ...EXIT_CODES,
   ],
@@ -77,7 +78,7 @@ export const PAGES = {
   migrate: {
     summary: "bring the database up to this version's schema",
     description:
-      'Creates or upgrades the schemas crm, sync and bi, in one transaction; any number of processes may ask at once. `start`, `sync` and `resync` ' +
+      'Creates or upgrades the schemas crm and sync, in one transaction; any number of processes may ask at once. `start`, `sync` and `resync` ' +
       'do the same first, so this is for those who migrate in a step of its own, as another role, say. A database of a newer version, or one ' +
       'whose migrations were edited, is refused.',
     examples: [['DATABASE_URL=postgres://owner@db/crm relate-mirror migrate', 'as the role that owns the schemas']],
@@ -89,7 +90,7 @@ export const PAGES = {
       'nothing is due. Where a daemon is running it does the work, and this command waits for it.',
     examples: [
       ['relate-mirror sync', 'once'],
-      ['*/5 * * * *  relate-mirror sync 2>> sync.log', 'in a crontab, instead of a daemon'],
+      ['*/5 * * * *  relate-mirror sync 2>> sync.log', 'a line of a crontab, instead of a daemon'],
       ['relate-mirror sync | jq .parked', 'off a terminal the result is a line of JSON'],
     ],
     more: () => EXIT_CODES,
@@ -136,17 +137,14 @@ export const PAGES = {
       'Whatever it made is gone when it ends.',
     examples: [
       ['relate-mirror demo', 'until Ctrl-C'],
-      ['relate-mirror demo --exit', 'end after the walk-through; exit code 0 only if every step was seen to happen'],
+      ['relate-mirror demo --exit', 'end after the walk-through: exit code 0 only if every step was seen'],
     ],
   },
 } as const satisfies { readonly [command: string]: Page };
 
 /** What follows the options of a page. */
 export const after = ({ examples, more }: Page): string => {
-  const width = Math.max(...examples.map(([command]) => command.length));
-  const lines = examples.flatMap(([command, does]) =>
-    width + does.length + 4 <= WIDTH ? [`  ${command.padEnd(width)}  ${does}`] : [`  ${command}`, `      ${does}`],
-  );
+  const lines = examples.flatMap(([command, does], at) => [...(at === 0 ? [] : ['']), `  # ${does}`, `  ${command}`]);
   const rest = more?.() ?? [];
   return ['', 'Examples:', ...lines, ...(rest.length === 0 ? [] : ['', ...rest])].join('\n');
 };

@@ -6,8 +6,6 @@
  * hash, before and after.
  */
 import { fileURLToPath } from 'node:url';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import pg from 'pg';
 import type { Log } from '../ports/ambient.ts';
@@ -94,6 +92,8 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
   // Not even asked for nothing: CREATE SCHEMA IF NOT EXISTS needs rights that a daemon on a prepared database may lack.
   if (pending === 0) return { applied: 0, total: files.length };
   log?.info({ pending, total: files.length }, 'migrating the database');
+  // Half a second of loading that a start on a database that is up to date can do without.
+  const [{ drizzle }, { migrate }] = await Promise.all([import('drizzle-orm/node-postgres'), import('drizzle-orm/node-postgres/migrator')]);
   try {
     await migrate(drizzle(session.client), { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA });
   } catch (error) {

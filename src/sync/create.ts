@@ -8,18 +8,21 @@
 import {
   canonicalFields,
   canonicalIds,
+  contentHash,
   EMPTY_FIELDS,
   fieldNames,
   fieldValue,
+  NO_LINKS,
   sameValue,
   TEXT_FIELDS,
+  UNKNOWN_LINKS,
   type ContactFields,
   type FieldName,
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { AnswerMeta, CrmResult } from '../ports/crm.ts';
-import type { CreateIntent } from '../ports/mirror.ts';
+import type { CreateIntent, Situation } from '../ports/mirror.ts';
 import { absorb, finish, settleFailure, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
@@ -79,18 +82,7 @@ const adopt = async (
   record: RemoteContact,
   offset: number,
 ): Promise<CreateEnd> => {
-  const paired = await deps.mirror.transaction(async (tx) => {
-    // Before any row lock, as the page inserts do: the two meet here and nowhere else.
-    await tx.lockPairing();
-    const { contactId } = job.situation;
-    await tx.lockContacts([contactId], 'wait');
-    await tx.lockStates([contactId], 'wait');
-    const before = (await tx.read([contactId])).get(contactId);
-    if (before?.attempt?.number !== job.attempt) return null;
-    await tx.pair(contactId, record.crmId);
-    await tx.clearIntent(contactId);
-    return (await tx.read([contactId])).get(contactId) ?? null;
-  });
+  const paired = await pairWith(deps, job, record, sent.fields);
   if (paired === null) return { stoppedBy: null };
   // The row was deleted meanwhile: the deletion goes on with the id that it was missing.
   if (job.situation.row === null) return { crmId: record.crmId, job: { ...job, situation: paired } };
@@ -102,6 +94,36 @@ const adopt = async (
   const absorbed = await absorb(deps, { ...job, situation: asSent, made, doubtful: false }, { next, progress, record, offset });
   return absorbed === 'settled' ? { stoppedBy: null } : { crmId: record.crmId, job: absorbed };
 };
+
+/**
+ * The contact is there, and was edited there since. Two that never agreed meet: nothing of either side is taken for a change of the other. For
+ * a deleted row the intent is what was agreed: what differs from it is the edit that the deletion has to be weighed against.
+ */
+const adoptEdited = async (deps: SyncDeps, job: Job, intent: CreateIntent, record: RemoteContact): Promise<CreateEnd> => {
+  const paired = await pairWith(deps, job, record, job.situation.row === null ? intent.fields : null);
+  if (paired === null) return { stoppedBy: null };
+  return { crmId: record.crmId, job: { ...job, situation: paired, doubtful: false, readFirst: true } };
+};
+
+/** Gives the row its contact; null where the claim is no longer ours. `agreed` lives on as the base if there is none. */
+const pairWith = async (deps: SyncDeps, job: Job, { crmId }: RemoteContact, agreed: ContactFields | null): Promise<Situation | null> =>
+  await deps.mirror.transaction(async (tx) => {
+    // Before any row lock, as the page inserts do: the two meet here and nowhere else.
+    await tx.lockPairing();
+    const { contactId } = job.situation;
+    await tx.lockContacts([contactId], 'wait');
+    await tx.lockStates([contactId], 'wait');
+    const before = (await tx.read([contactId])).get(contactId);
+    if (before?.attempt?.number !== job.attempt) return null;
+    await tx.pair(contactId, crmId);
+    // Without a base an edit that is made there before the answer is merged could not be told.
+    if (before.base === null && agreed !== null) {
+      const base = { fields: agreed, hash: contentHash(agreed), links: UNKNOWN_LINKS };
+      await tx.save([{ contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null }]);
+    }
+    await tx.clearIntent(contactId);
+    return (await tx.read([contactId])).get(contactId) ?? null;
+  });
 
 /** How often the CRM is asked until CREATE_RECHECK_MS are over. */
 const ASK_AGAIN_MS = 1000;
@@ -117,7 +139,10 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
     return { stoppedBy: found.failure.class === 'fatal' || found.failure.class === 'later' ? found.failure : null };
   }
   const offset = clockOffsetMs(requestedAt, found.meta);
-  const free = await unpaired(deps, job, found.value.filter((record) => isOurs(record, intent, offset, job, found.by)));
+  const since = found.value.filter((record) => isSince(record, intent, offset));
+  const equal = await unpaired(deps, job, since.filter((record) => isOurs(record, intent, job, found.by)));
+  // Edited there before we could ask, it is still the same person: sent again it would be two.
+  const free = equal.length > 0 ? equal : await unpaired(deps, job, since.filter((record) => isSamePerson(record, intent, job)));
   const [match, another] = free;
   if (another !== undefined) {
     const message = `${free.length} contacts match: ${free.map(({ crmId }) => crmId).join(', ')}`;
@@ -125,6 +150,7 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   }
   if (match !== undefined) {
     const names = fieldNames(intent.fields).filter((name) => fieldValue(intent.fields, name) !== null);
+    if (equal.length === 0) return await adoptEdited(deps, job, intent, match);
     return await adopt(deps, job, { fields: intent.fields, names }, match, offset);
   }
   const waited = requestedAt.getTime() - intent.at.getTime();
@@ -178,12 +204,21 @@ const createdSince = async (deps: SyncDeps, intent: CreateIntent, requestedAt: D
 const NO_ANSWER = { class: 'unknown', status: null, fields: {}, retryAfterMs: null, proven: false } as const;
 const CUT_SHORT: CrmFailure = { ...NO_ANSWER, code: 'bad_answer', message: 'The list of the newest contacts is not complete' };
 
+const isSince = ({ createdAt }: RemoteContact, intent: CreateIntent, offset: number): boolean =>
+  createdAt === null || createdAt.getTime() + offset >= intent.at.getTime() - CLOCK_ERROR_MS;
+
+/** By the e-mail, which the CRM keeps unique, or by the whole name. */
+const isSamePerson = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
+  const theirs = canonicalFields(record.fields, context.customFields);
+  if (fields.email !== null && theirs.email?.toLowerCase() === fields.email.toLowerCase()) return true;
+  return fields.last_name !== null && theirs.last_name === fields.last_name && theirs.first_name === fields.first_name;
+};
+
 /**
- * Created since the intent, and every field that was sent is there as it was sent. Phones may have been rewritten, so only their number is
+ * Every field that was sent is there as it was sent. Phones may have been rewritten, so only their number is
  * compared. Where nothing but the time and the name speak for it, it must not hold anything else either: there are many Annas.
  */
-const isOurs = (record: RemoteContact, intent: CreateIntent, offset: number, { context }: Job, by: 'identity' | 'time'): boolean => {
-  if (record.createdAt !== null && record.createdAt.getTime() + offset < intent.at.getTime() - CLOCK_ERROR_MS) return false;
+const isOurs = (record: RemoteContact, intent: CreateIntent, { context }: Job, by: 'identity' | 'time'): boolean => {
   const theirs = canonicalFields(record.fields, context.customFields);
   const equal = (name: FieldName): boolean => sameValue(fieldValue(theirs, name), fieldValue(intent.fields, name));
   if (by === 'time' && !(TEXT_FIELDS.every(equal) && theirs.phones.length === intent.fields.phones.length)) return false;

@@ -8,15 +8,16 @@
  * - A call whose outcome is unknown is never repeated unread: the contact is read, merged, and only what is still different is sent.
  * - Settling touches only log rows with this attempt's number: what was committed later stays pending and gets its own turn.
  */
+import { retryDelayMs } from '../domain/backoff.ts';
 import { brakeAllowance } from '../domain/brake.ts';
 import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
-import type { RemoteContact } from '../domain/contact.ts';
+import { canonicalFields, diffFields, type RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
-import type { Situation } from '../ports/mirror.ts';
+import type { MirrorTx, Situation } from '../ports/mirror.ts';
 import { absorb, finish, handBack, settleFailure, settleUnknown, underLocks, type Job } from './attempt.ts';
-import { clockOffsetMs, loadContext } from './context.ts';
+import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { allActivities } from './activities.ts';
@@ -80,7 +81,7 @@ interface Round {
 const work = async (deps: SyncDeps, memory: PushMemory, round: Round): Promise<void> => {
   const refill = async (): Promise<void> => {
     round.stoppedBy ??= await makeBaseFresh(deps, memory);
-    if (round.stoppedBy === null) round.queue.push(...(await claimDue(deps)));
+    if (round.stoppedBy === null) round.queue.push(...(await claimDue(deps, memory)));
   };
   while (round.stoppedBy === null && round.broken === null && !deps.signal.aborted) {
     const job = round.queue.shift();
@@ -120,22 +121,32 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
 /** Creates wait for the first complete sweep: what is here already may be there already. */
 const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boolean }> => ({ creates: (await mirror.account()).firstSweepAt !== null });
 
-const claimDue = async (deps: SyncDeps): Promise<readonly Job[]> => {
+const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Job[]> => {
   const kinds = await pushable(deps);
   const context = await loadContext(deps);
-  const jobs = await deps.mirror.transaction(async (tx) => {
-    const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
-    if (due.length === 0) return [];
-    const before = await tx.read(due);
-    const attempt = await tx.claim(due);
-    // In a later statement: what commits after this stays pending and is not lost.
-    const situations = await tx.read(due);
-    return due.flatMap((contactId): readonly Job[] => {
-      const situation = situations.get(contactId);
-      return situation === undefined ? [] : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
+  let claimed: readonly Job[] = [];
+  try {
+    await deps.mirror.transaction(async (tx) => {
+      const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
+      claimed = due.length === 0 ? [] : await claimAll(tx, due, context);
     });
+    return claimed.length === 0 ? [] : await readDeferredFirst(deps, claimed);
+  } catch (error) {
+    // A commit whose answer was lost may have claimed them; where it did not, the attempt's number is nobody's and settling it does nothing.
+    for (const job of claimed) memory.orphans.add(job);
+    throw error;
+  }
+};
+
+const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContext): Promise<readonly Job[]> => {
+  const before = await tx.read(due);
+  const attempt = await tx.claim(due);
+  // In a later statement: what commits after this stays pending and is not lost.
+  const situations = await tx.read(due);
+  return due.flatMap((contactId): readonly Job[] => {
+    const situation = situations.get(contactId);
+    return situation === undefined ? [] : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
   });
-  return jobs.length === 0 ? [] : await readDeferredFirst(deps, jobs);
 };
 
 /** How an attempt begins, by how the last one ended. What was parked may have waited for long. */
@@ -276,7 +287,9 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
   const job = { ...found, doubtful: false };
   const policy = job.context.policyOf('contact');
   const retryLater = async (): Promise<AfterFailure> => {
-    await handBack(deps, job, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
+    // Growing: where no control answers (an account of one contact, say) only the next sweep can tell.
+    const delayMs = retryDelayMs(job.situation.open.attempts, deps.settings.backoff, deps.random());
+    await handBack(deps, job, { markFor: crmId, delayMs });
     return { ended: null };
   };
   if (!deps.capabilities.get().trash || policy === 'crm' || policy === 'manual') return await retryLater();
@@ -299,24 +312,36 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
 };
 
 /** A deleted row. The brake first: many deletes are more likely a mistake than a wish. */
-const pushDelete = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
+const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailure | null> => {
+  let job = claimed;
   let { crmId } = job.situation;
   if (crmId === null && job.situation.intent !== null) {
     // Deleted while its create was unknown: if the CRM has it, it is adopted first and deleted then.
     const asked = await createInCrm(deps, job);
     if (!('crmId' in asked)) return asked.stoppedBy;
-    ({ crmId } = asked);
+    ({ crmId, job } = asked);
   }
   if (crmId === null) return await finish(deps, job, {});
   if (!job.situation.open.approved && (await holdsDelete(deps, job))) return null;
-  if (job.doubtful) {
+  if (job.readFirst) {
     const read = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
     if (!read.ok && read.failure.code === 'not_found' && read.failure.proven) return await finish(deps, job, { called: true });
     if (!read.ok) return await deleteFailed(deps, job, read.failure);
+    if (isEdited(read.value, job)) return await letPageDecide(deps, job, crmId);
   }
   const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
   if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
   return await deleteFailed(deps, job, answer.failure);
+};
+
+/** Edited there since both sides last agreed: no page may have told it, since none touches a contact that is under way or in doubt. */
+const isEdited = ({ fields }: RemoteContact, { situation, context }: Job): boolean =>
+  situation.base !== null && diffFields(canonicalFields(fields, context.customFields), canonicalFields(situation.base.fields, context.customFields)).length > 0;
+
+/** A delete against an edit is decided in one place: where records come in. It is read again by its mark before its next turn. */
+const letPageDecide = async (deps: SyncDeps, job: Job, crmId: number): Promise<null> => {
+  await handBack(deps, { ...job, doubtful: false }, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
+  return null;
 };
 
 const deleteFailed = async (deps: SyncDeps, job: Job, failure: CrmFailure): Promise<CrmFailure | null> => {

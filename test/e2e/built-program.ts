@@ -41,8 +41,12 @@ const compile = async (directory: string): Promise<void> => {
   for (const name of ['drizzle', 'package.json']) await symlink(path.join(PROJECT, name), path.join(directory, name));
 };
 
+let building: Promise<BuiltProgram> | null = null;
+
 /** Builds it unless these very sources are built already. Test files that run side by side may both build; the first one to finish wins. */
-export const buildProgram = async (): Promise<BuiltProgram> => {
+export const buildProgram = async (): Promise<BuiltProgram> => await (building ??= build());
+
+const build = async (): Promise<BuiltProgram> => {
   const hash = await hashOfSources();
   const directory = path.join(CACHE, hash);
   if (!existsSync(directory)) {

@@ -74,7 +74,7 @@ describe('start', TIMEOUT, () => {
     expect(await world.sql('select state from sync.change_log')).toEqual([{ state: 'done' }]);
   });
 
-  it('stops in time at SIGINT while the CRM hangs, and calls the outcome unknown', async (context) => {
+  it.concurrent('stops in time at SIGINT while the CRM hangs, and calls the outcome unknown', async (context) => {
     const world = await openRunning(context, { env: { CRM_TIMEOUT_MS: '60000' } });
     const hang = world.sandbox.fault({ call: 'update', kind: 'hang-before', times: Infinity });
     await world.sql(`update crm.contacts set city = 'Bern'`);
@@ -84,6 +84,35 @@ describe('start', TIMEOUT, () => {
     expect(ms).toBeLessThan(STOP_MS_MAX);
     const states = await world.sql(`select distinct state from sync.change_log order by state`);
     expect(states.map((row) => row['state'])).toEqual(['pending', 'unknown']);
+  });
+
+  it.concurrent('is not held up by a transaction that keeps a row locked while its push is under way', async (context) => {
+    const world = await openRunning(context);
+    const { id, crmId } = await firstContact(world);
+    const [arrived, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const unhook = world.sandbox.onRequest(async ({ call, id: called }) => {
+      if (call !== 'update' || called !== String(crmId)) return;
+      arrived.resolve();
+      await released.promise;
+    });
+    await world.sql(`update crm.contacts set city = 'Sitten' where id = $1`, [id]);
+    await arrived.promise;
+    const user = await world.connect();
+    await user.query(`begin`);
+    await user.query(`update crm.contacts set street = 'Bahnhofstrasse 1' where id = $1`, [id]);
+    released.resolve();
+    unhook();
+    await world.sql(`update crm.contacts set city = 'Davos' where id <> $1`, [id]);
+    const others = () => world.account.contacts().filter((contact) => contact.id !== crmId && contact.city !== 'Davos');
+    await until('the edits of all others', () => others().length === 0);
+    await until(
+      'the locked one given up for now',
+      async () => (await world.sql(`select from sync.queue where state = 'unknown'`)).length > 0,
+    );
+    await user.query('commit');
+    await until('the edit of the locked one', () => world.account.contact(crmId)?.street === 'Bahnhofstrasse 1');
+    await world.inStep();
+    expect(world.account.contact(crmId)?.city).toBe('Sitten');
   });
 
   it('starts while the CRM is down, and loads the account once it is up', async (context) => {
@@ -124,31 +153,5 @@ describe('start', TIMEOUT, () => {
     await world.inStep();
     expect(world.account.contacts().filter(({ first_name: name }) => name === 'New')).toHaveLength(20);
     expect((await stop(world.daemon)).code).toBe(0);
-  });
-
-  it('is not held up by a transaction that keeps a row locked while its push is under way', async (context) => {
-    const world = await openRunning(context);
-    const { id, crmId } = await firstContact(world);
-    const [arrived, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const unhook = world.sandbox.onRequest(async ({ call, id: called }) => {
-      if (call !== 'update' || called !== String(crmId)) return;
-      arrived.resolve();
-      await released.promise;
-    });
-    await world.sql(`update crm.contacts set city = 'Sitten' where id = $1`, [id]);
-    await arrived.promise;
-    const user = await world.connect();
-    await user.query(`begin`);
-    await user.query(`update crm.contacts set street = 'Bahnhofstrasse 1' where id = $1`, [id]);
-    released.resolve();
-    unhook();
-    await world.sql(`update crm.contacts set city = 'Davos' where id <> $1`, [id]);
-    const others = () => world.account.contacts().filter((contact) => contact.id !== crmId && contact.city !== 'Davos');
-    await until('the edits of all others', () => others().length === 0);
-    await until('the locked one given up for now', async () => (await world.sql(`select from sync.queue where state = 'unknown'`)).length > 0);
-    await user.query('commit');
-    await until('the edit of the locked one', () => world.account.contact(crmId)?.street === 'Bahnhofstrasse 1');
-    await world.inStep();
-    expect(world.account.contact(crmId)?.city).toBe('Sitten');
   });
 });

@@ -90,7 +90,9 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
   };
   const sql: World['sql'] = async (text, values = []) => (await pool.query<Row>(text, [...values])).rows;
   const whatIsLeft = async (): Promise<readonly string[]> => {
-    const [status] = await sql('select first_sweep_done, queue_depth::int, (select count(*) from sync.marks)::int as marks from sync.status');
+    const [status] = await sql(
+      'select first_sweep_done, queue_depth::int, (select count(*) from sync.marks)::int as marks from sync.status',
+    );
     if (status?.['first_sweep_done'] !== true || status['queue_depth'] !== 0 || status['marks'] !== 0) return [JSON.stringify(status)];
     return differences(await readSnapshot(pool), account.contacts());
   };
@@ -117,7 +119,9 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
       let left: readonly string[] = [];
       const look = async (): Promise<boolean> => (left = await whatIsLeft()).length === 0;
       await until('both sides equal', look, deadlineMs).catch(async () => {
-        throw new Error(`not in step after ${deadlineMs} ms: ${left.slice(0, 5).join('; ')}\n${children.at(-1)?.output().stderr.slice(-3000)}`);
+        throw new Error(
+          `not in step after ${deadlineMs} ms: ${left.slice(0, 5).join('; ')}\n${children.at(-1)?.output().stderr.slice(-3000)}`,
+        );
       });
     },
     close: async () => {

@@ -3,7 +3,7 @@ import { backfillLinks, pullOnce, sweepOnce, syncOnce } from '../../src/sync/rou
 import { pushDue } from '../../src/sync/push.ts';
 import { createDice } from './dice.ts';
 import { actLocally, actRemotely } from './people.ts';
-import { brokenPromises } from './promises.ts';
+import { brokenPromises, nobodyAnswers } from './promises.ts';
 import type { Action, Event, RoundKind, Rounds, Schedule } from './schedule.ts';
 import { Crash } from './scheduler.ts';
 import { crashAndRestart, createWorld, StatementFailed, type Life, type World } from './world.ts';
@@ -24,7 +24,7 @@ export const live = async (schedule: Schedule): Promise<Verdict> => {
     for (const event of schedule.events) await happen(world, event);
     await settle(world);
     const broken = brokenPromises(world);
-    return { world, broken: broken.length > 0 ? broken : await unrest(world) };
+    return { world, broken: broken.length > 0 || nobodyAnswers(world.account) ? broken : await unrest(world) };
   } catch (error) {
     return { world, broken: [`threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`] };
   }

@@ -1,4 +1,4 @@
-/** One edit of every kind on both sides of a mirror that is in step, and what has to be true once they have met. */
+/** Edits of every kind on both sides of a mirror that is in step, and what has to be true once they have met. */
 import { expect } from 'vitest';
 import type { LinkKind } from '../../src/domain/contact.ts';
 import type { Harness } from './harness.ts';
@@ -18,29 +18,34 @@ export interface Expected {
   readonly before: ReadonlySet<number>;
 }
 
-const INSERT = `insert into crm.contacts (first_name, email, phones, city) values ($1, $2, $3, 'Bern') returning id`;
+/** What brings about which call, and what is edited in the CRM all along. */
+export const EDITS = ['insert', 'change', 'phone', 'attach', 'detach', 'relink', 'delete', 'outlive', 'there'] as const;
+export type Edit = (typeof EDITS)[number];
 
-/** Takes contacts that no earlier edit has touched, and edits each in its own way. `tag` makes the names unique. */
+/** Contacts with nothing but this name can be created again when they were trashed: no e-mail or phone of theirs is taken. */
+const PLAIN = 'Plain';
+
+export const addPlainContacts = ({ account }: Harness, count: number): void => {
+  for (let plain = 1; plain <= count; plain += 1) account.create({ first_name: `${PLAIN} ${plain}` });
+};
+
+const TAKE = `
+  select c.id, c.crm_id from crm.contacts c
+  where c.crm_id is not null and c.id <> all ($1::bigint[]) and (c.first_name like '${PLAIN} %') = $2
+    and (select count(*) from crm.contact_companies l where l.contact_id = c.id) >= $3
+    and (select count(*) from crm.contact_deals l where l.contact_id = c.id) >= $4
+  order by c.crm_id limit 1`;
+
 export const createEditor = (harness: Harness) => {
   const { account, sql } = harness;
-  let used = 0;
-  /** The next untouched contact that is still on both sides. */
-  const take = async (): Promise<Row> => {
-    const [row] = await sql(
-      `select id, crm_id from crm.contacts where crm_id > $1 and first_name not like 'Plain %' order by crm_id limit 1`,
-      [used],
-    );
+  const used: number[] = [];
+  let people = 0;
+
+  /** A contact that no earlier edit has touched. */
+  const take = async ({ plain = false, companies = 0, deals = 0 } = {}): Promise<Row> => {
+    const [row] = await sql(TAKE, [used, plain, companies, deals]);
     if (row === undefined) throw new Error('the account has too few contacts for these edits');
-    used = Number(row['crm_id']);
-    return { id: Number(row['id']), crmId: used };
-  };
-  /** A contact with nothing but its name, which the CRM can create again after it was trashed. */
-  const takePlain = async (): Promise<Row> => {
-    const [row] = await sql(
-      `select id, crm_id from crm.contacts c where first_name like 'Plain %'
-         and not exists (select from sync.change_log l where l.contact_id = c.id) order by crm_id limit 1`,
-    );
-    if (row === undefined) throw new Error('the account has too few plain contacts for these edits');
+    used.push(Number(row['id']));
     return { id: Number(row['id']), crmId: Number(row['crm_id']) };
   };
   const free = (kind: LinkKind, crmId: number): number => {
@@ -49,54 +54,90 @@ export const createEditor = (harness: Harness) => {
     if (record === undefined) throw new Error(`every one of the ${kind} is linked to ${crmId}`);
     return record.id;
   };
-  const insertPeople = async (tag: string): Promise<readonly string[]> => {
-    const names = ['Mail', 'Phone', 'Bare'].map((name) => `${name} ${tag}`);
-    const [mail, phone, bare] = names;
-    const [first] = await sql(INSERT, [mail, `${tag}@insert.example`, '[]']);
-    const [company, deal, activity] = (['companies', 'deals', 'activities'] as const).map((kind) => account.records(kind)[0]?.id);
-    await sql('insert into crm.contact_companies values ($1, $2)', [first?.['id'], company]);
-    await sql('insert into crm.contact_deals values ($1, $2)', [first?.['id'], deal]);
-    await sql('insert into crm.contact_activities values ($1, $2)', [first?.['id'], activity]);
-    await sql(INSERT, [phone, null, JSON.stringify([{ number: `+41 79 ${tag}`, type: 'work' }])]);
-    await sql(INSERT, [bare, null, '[]']);
-    return names;
+  const insert = async (name: string, email: string | null, phone: string | null): Promise<number> => {
+    const phones = phone === null ? '[]' : JSON.stringify([{ number: phone, type: 'work' }]);
+    const [row] = await sql(`insert into crm.contacts (first_name, email, phones) values ($1, $2, $3) returning id`, [name, email, phones]);
+    return Number(row?.['id']);
   };
-  const editLinks = async (): Promise<void> => {
-    const [added, removed, both] = [await take(), await take(), await take()];
-    await sql('insert into crm.contact_companies values ($1, $2)', [added.id, free('companies', added.crmId)]);
-    await sql('insert into crm.contact_activities values ($1, $2)', [added.id, free('activities', added.crmId)]);
-    await sql('delete from crm.contact_deals where contact_id = $1', [removed.id]);
-    await sql('delete from crm.contact_companies where contact_id = $1 and company_id = (select min(company_id) from crm.contact_companies where contact_id = $1)', [both.id]);
-    await sql('insert into crm.contact_companies values ($1, $2)', [both.id, free('companies', both.crmId)]);
-    account.attach(both.crmId, { deals: [free('deals', both.crmId)] });
+  const insertOne = async (tag: string): Promise<string> => {
+    const name = `Insert ${tag}`;
+    const [email, phone] = [people % 3 === 0 ? `${tag}@insert.example` : null, people % 3 === 1 ? `+41 79 ${tag}` : null];
+    const id = await insert(name, email, phone);
+    for (const kind of ['companies', 'deals', 'activities'] as const) {
+      const column = { companies: 'company', deals: 'deal', activities: 'activity' }[kind];
+      await sql(`insert into crm.contact_${kind} (contact_id, ${column}_id) values ($1, $2)`, [id, account.records(kind)[0]?.id]);
+    }
+    return name;
   };
-  const editFields = async (tag: string): Promise<void> => {
-    const [changed, phoned] = [await take(), await take()];
-    await sql('update crm.contacts set city = $2 where id = $1', [changed.id, `here ${tag}`]);
-    account.update(changed.crmId, { street: `there ${tag}` });
-    await sql(`update crm.contacts set phones = phones || $2 where id = $1`, [phoned.id, JSON.stringify([{ number: `+1 900 ${tag}`, type: 'other' }])]);
-    account.update(phoned.crmId, { last_name: null });
-    account.update((await take()).crmId, { job_title: `there ${tag}`, phones: [{ number: `+1 901 ${tag}`, type: 'mobile' }] });
+
+  const gone: number[] = [];
+  const once: string[] = [];
+  const MAKE: { readonly [E in Edit]: (tag: string) => Promise<void> } = {
+    insert: async (tag) => void once.push(await insertOne(tag)),
+    change: async (tag) => {
+      const { id, crmId } = await take();
+      await sql('update crm.contacts set city = $2 where id = $1', [id, `here ${tag}`]);
+      account.update(crmId, { street: `there ${tag}` });
+    },
+    phone: async (tag) => {
+      const { id, crmId } = await take();
+      await sql('update crm.contacts set phones = phones || $2 where id = $1', [id, JSON.stringify([{ number: `+1 900 ${tag}`, type: 'other' }])]);
+      account.update(crmId, { last_name: null });
+    },
+    attach: async () => {
+      const { id, crmId } = await take();
+      await sql('insert into crm.contact_companies values ($1, $2)', [id, free('companies', crmId)]);
+      await sql('insert into crm.contact_activities values ($1, $2)', [id, free('activities', crmId)]);
+    },
+    detach: async () => {
+      const { id } = await take({ deals: 1 });
+      await sql('delete from crm.contact_deals where contact_id = $1', [id]);
+    },
+    relink: async () => {
+      const { id, crmId } = await take({ companies: 2 });
+      await sql('delete from crm.contact_companies where contact_id = $1 and company_id = $2', [id, account.contact(crmId)?.companies[0]]);
+      await sql('insert into crm.contact_companies values ($1, $2)', [id, free('companies', crmId)]);
+      account.attach(crmId, { deals: [free('deals', crmId)] });
+    },
+    delete: async () => {
+      const { id, crmId } = await take();
+      await sql('delete from crm.contacts where id = $1', [id]);
+      gone.push(crmId);
+    },
+    outlive: async (tag) => {
+      const { id, crmId } = await take({ plain: true });
+      await sql('update crm.contacts set job_title = $2 where id = $1', [id, `fought ${tag}`]);
+      gone.push(crmId);
+      once.push(account.delete(crmId).first_name ?? '');
+    },
+    there: async (tag) => {
+      account.update((await take()).crmId, { job_title: `there ${tag}`, phones: [{ number: `+1 901 ${tag}`, type: 'mobile' }] });
+      gone.push(account.delete((await take()).crmId).id);
+      once.push(account.create({ first_name: `There ${tag}`, email: `${tag}@there.example` }).first_name ?? '');
+    },
   };
-  return async (tag: string): Promise<Expected> => {
-    const before = new Set(account.contacts().map(({ id }) => id));
-    await editFields(tag);
-    await editLinks();
-    const [here, there, fought] = [await take(), await take(), await takePlain()];
-    await sql('delete from crm.contacts where id = $1', [here.id]);
-    account.delete(there.crmId);
-    await sql('update crm.contacts set job_title = $2 where id = $1', [fought.id, `fought ${tag}`]);
-    const fighter = account.delete(fought.crmId).first_name ?? '';
-    account.create({ first_name: `There ${tag}`, email: `${tag}@there.example` });
-    const names = await insertPeople(tag);
-    return { once: [...names, `There ${tag}`, fighter], mayBeGone: new Set([here.crmId, there.crmId, fought.crmId]), before };
+
+  return {
+    take,
+    insert,
+    /** Makes these edits; the expectation covers all that were made so far. */
+    edit: async (edits: readonly Edit[]): Promise<Expected> => {
+      const before = new Set(account.contacts().map(({ id }) => id));
+      for (const edit of edits) {
+        people += 1;
+        await MAKE[edit](String(people));
+      }
+      return { once: [...once], mayBeGone: new Set(gone), before };
+    },
   };
 };
+export type Editor = ReturnType<typeof createEditor>;
 
 /** Both sides are equal, nothing was doubled or lost, nothing is left to do. */
 export const expectInStep = async (harness: Harness, { once, mayBeGone, before }: Expected, kinds: readonly LinkKind[]): Promise<void> => {
   const open = await harness.sql('select op, state, error_code, error from sync.change_log where settled_at is null');
   expect(open).toEqual([]);
+  expect(await harness.sql('select error_code, error from sync.refused')).toEqual([]);
   expect(await harness.differences(kinds)).toEqual([]);
   const living = harness.account.contacts();
   const names = living.map(({ first_name: name }) => name);
