@@ -6,10 +6,9 @@ import { fileURLToPath } from 'node:url';
 /** What a child can be asked. Values are cloned on their way: plain data and bigint. */
 export type Calls = { readonly [name: string]: { readonly input: unknown; readonly output: unknown } };
 
-export interface Child<C extends Calls> {
+export interface Child<C extends Calls> extends AsyncDisposable {
   /** @throws Error with the child's own message, or where it ended before it answered */
   call<K extends keyof C & string>(name: K, input: C[K]['input']): Promise<C[K]['output']>;
-  close(): Promise<void>;
 }
 
 interface Request {
@@ -47,7 +46,7 @@ export const startChild = <C extends Calls>(file: string): Child<C> => {
       child.send(request);
       return await answer.promise;
     },
-    close: async () => {
+    [Symbol.asyncDispose]: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, 'exit');
       child.disconnect();

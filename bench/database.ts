@@ -4,14 +4,13 @@ import pg from 'pg';
 import { migrateDatabase } from '../src/postgres/migrate.ts';
 import { startEmbeddedPostgres } from '../src/sandbox/postgres/launch.ts';
 
-export interface BenchServer {
+/** Disposed, it drops the databases, and stops the server if it is the bench's own. */
+export interface BenchServer extends AsyncDisposable {
   readonly what: string;
   /** Server settings that explain the figures, by name. */
   readonly settings: { readonly [name: string]: string };
   /** An empty mirror, or a copy of one that nobody is connected to. */
   createDatabase(template?: BenchDatabase): Promise<BenchDatabase>;
-  /** Drops the databases and stops the server if it is the bench's own. */
-  close(): Promise<void>;
 }
 
 export interface BenchDatabase {
@@ -84,7 +83,7 @@ export const startServer = async (given: string | undefined): Promise<BenchServe
     what,
     settings: Object.fromEntries(rows.map(({ name, setting }) => [name, setting])),
     createDatabase: (template = migrated) => create(template.name),
-    close: async () => {
+    [Symbol.asyncDispose]: async () => {
       for (const database of databases) {
         await database.disconnect();
         await onServer(url, `drop database if exists ${database.name} with (force)`);

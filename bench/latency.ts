@@ -120,7 +120,7 @@ const underPolicy = async (stage: Stage, policy: (typeof POLICIES)[number], crmI
 
 export const latency: Bench = async ({ server, budget, say }) => {
   const perPolicy = budget.edits + WARM_UP;
-  const sandbox = await startSandboxProcess(POLICIES.length * perPolicy);
+  await using sandbox = await startSandboxProcess(POLICIES.length * perPolicy);
   const database = await server.createDatabase();
   // Everything that a first start has to do, activities included, so that the daemon has nothing but the edits.
   await withLeader(sandbox, database, async (deps) => {
@@ -129,7 +129,7 @@ export const latency: Bench = async ({ server, budget, say }) => {
   });
   const ids = (await database.query<{ crm_id: string }>('select crm_id from crm.contacts order by id')).map((row) => Number(row.crm_id));
   await database.query(NOTE_TABLE);
-  const writer = await startWriter(database.url);
+  await using writer = await startWriter(database.url);
   const listener = new pg.Client({ connectionString: database.url });
   await listener.connect();
   await listener.query(`listen ${CHANNEL}`);
@@ -143,7 +143,5 @@ export const latency: Bench = async ({ server, budget, say }) => {
     return figures;
   } finally {
     await listener.end();
-    await writer.close();
-    await sandbox.close();
   }
 };

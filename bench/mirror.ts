@@ -69,8 +69,8 @@ export const sweepTimed = async (deps: SyncDeps): Promise<Sweep> => {
   return { ms, awaitingCrmMs, rowsWritten: end.rowsWritten };
 };
 
-/** An account of so many contacts, and the database that it was loaded into. */
-export interface Mirrored {
+/** An account of so many contacts, and the database that it was loaded into. Disposed, its CRM ends. */
+export interface Mirrored extends AsyncDisposable {
   readonly contacts: number;
   readonly sandbox: BenchSandbox;
   readonly database: BenchDatabase;
@@ -79,9 +79,11 @@ export interface Mirrored {
 }
 
 export const loadMirror = async (server: BenchServer, contacts: number): Promise<Mirrored> => {
-  const sandbox = await startSandboxProcess(contacts);
+  await using stack = new AsyncDisposableStack();
+  const sandbox = stack.use(await startSandboxProcess(contacts));
   const database = await server.createDatabase();
   const load = await withLeader(sandbox, database, sweepTimed);
   if (load.rowsWritten !== contacts) throw new Error(`${load.rowsWritten} of ${contacts} contacts were loaded.`);
-  return { contacts, sandbox, database, load };
+  const kept = stack.move();
+  return { contacts, sandbox, database, load, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 };

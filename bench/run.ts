@@ -99,19 +99,15 @@ const main = async (): Promise<void> => {
   const unknown = positionals.filter((name) => !(name in BENCHES));
   if (unknown.length > 0) throw new Error(`No such bench: ${unknown.join(', ')}. There are ${Object.keys(BENCHES).join(', ')}.`);
   const budget = toBudget(values.tiny, process.env['BENCH_CONTACTS']);
-  const server = await startServer(process.env['TEST_DATABASE_URL']);
+  await using server = await startServer(process.env['TEST_DATABASE_URL']);
+  await using shared = new AsyncDisposableStack();
   let loading: Promise<Mirrored> | null = null;
-  const mirrored = (): Promise<Mirrored> => (loading ??= loadMirror(server, budget.contacts));
-  try {
-    const machine = describeMachine(server);
-    say(machineLines(machine).join('\n'));
-    if (values.tiny) say('tiny: this shows that the bench works; its figures mean nothing');
-    const names = positionals.length === 0 ? Object.keys(BENCHES) : positionals;
-    await store(budget, machine, await runAll(names, { server, budget, mirrored, say }));
-  } finally {
-    await (loading as Promise<Mirrored> | null)?.then(({ sandbox }) => sandbox.close()).catch(() => undefined);
-    await server.close();
-  }
+  const mirrored = (): Promise<Mirrored> => (loading ??= loadMirror(server, budget.contacts).then((loaded) => shared.use(loaded)));
+  const machine = describeMachine(server);
+  say(machineLines(machine).join('\n'));
+  if (values.tiny) say('tiny: this shows that the bench works; its figures mean nothing');
+  const names = positionals.length === 0 ? Object.keys(BENCHES) : positionals;
+  await store(budget, machine, await runAll(names, { server, budget, mirrored, say }));
 };
 
 await main();

@@ -69,7 +69,7 @@ const crmUrl = z
     return url.pathname.endsWith('/api') && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
   });
 
-const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
 const databaseUrl = z.string().refine((text) => {
   const url = parseUrl(text);

@@ -74,7 +74,7 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     if (!answer.ok) return { ...report, through: null, stoppedBy: answer.failure };
     const { value, meta } = answer;
     startedAt ??= meta.date;
-    const last = reachesBack(value, since) || page >= value.lastPage;
+    const last = (deps.capabilities.get().orderByUpdatedAt && reachesBack(value, since)) || page >= value.lastPage;
     // Something was deleted while we read: rows slid towards the front, across the edge of the page before.
     const shrank = total !== null && value.total < total;
     total = value.total;
@@ -105,7 +105,7 @@ const listPage = async (deps: SyncDeps, feed: Feed, page: number, since: Date): 
   return feed === 'changes' ? await deps.crm.list(params, options) : await deps.crm.listTrashed(params, options);
 };
 
-/** Older than what is asked for: where the CRM ignores the filter, this ends the walk just as well. */
+/** Older than what is asked for: where the CRM ignores the filter, this ends the walk just as well. A CRM that ignores the order is read whole. */
 const reachesBack = (page: ContactPage, since: Date): boolean =>
   page.records.length === 0 || page.records.some(({ updatedAt }) => updatedAt !== null && updatedAt < since);
 

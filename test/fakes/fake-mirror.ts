@@ -76,14 +76,13 @@ const markAll = ({ tx, world }: Step, reasons: Parameters<Mirror['markAll']>[0])
 };
 
 const prune = ({ tx, world: { tables, now } }: Step, olderThanDays: number): number => {
-  const before = now().getTime() - olderThanDays * 86_400_000;
-  const isOld = (at: Date | null): boolean => at !== null && at.getTime() < before;
+  const isOld = (at: Date | null, days = olderThanDays): boolean => at !== null && at.getTime() < now().getTime() - days * 86_400_000;
   let removed = 0;
   for (const row of tx.all(tables.log).filter(({ settledAt }) => isOld(settledAt))) {
     tx.put(tables.log, row.id, undefined);
     removed += 1;
   }
-  for (const row of tx.all(tables.states).filter(({ deletedAt, attempt }) => isOld(deletedAt) && attempt === null)) {
+  for (const row of tx.all(tables.states).filter(({ deletedAt, attempt }) => isOld(deletedAt, Math.max(olderThanDays, 60)) && attempt === null)) {
     if (tx.all(tables.log).some(({ contactId, settledAt }) => contactId === row.contactId && settledAt === null)) continue;
     tx.put(tables.states, row.contactId, undefined);
     removed += 1;

@@ -193,8 +193,9 @@ const judge = (world: World, tag: string, ends: Ends, ofField: readonly Change[]
   if (remote !== null && !(alive && final === remote.value) && !outlived(remote, local) && !world.witness.unseeable.has(remote.seq)) {
     if (!heldSince(ofField, 'row', remote.value, remote.seq) && !recorded('remote', remote.value)) lines.push(`lost its remote edit to ${remote.value}`);
   }
-  const expected = [local, remote].filter((edit) => edit !== null).map(({ value }) => value);
-  if (alive && lines.length === 0 && expected.length > 0 && !expected.includes(final)) lines.push(`is ${final}, though the last edits were to ${expected.join(' and ')}`);
+  // What came back with its contact is what it was at last, void or not.
+  const expected = (['row', 'crm'] as const).map((side) => ofField.findLast((change) => change.side === side && change.by === 'person')?.value);
+  if (alive && lines.length === 0 && (local !== null || remote !== null) && !expected.includes(final)) lines.push(`is ${final}, though the last edits were to ${expected.join(' and ')}`);
   return lines;
 };
 

@@ -7,9 +7,10 @@ export class Witness {
   readonly unseeable = new Set<number>();
   readonly #history: History;
   #looked = 0;
-  /** History's number at the beginning of the newest changes pull that went through, … */
+  /** When pulls of changes began, by the clock and by history's number, … */
+  readonly #pulls: { readonly atMs: number; readonly seq: number }[] = [];
+  /** … history's number at the beginning of the newest that went through, … */
   #pulledAt = 0;
-  #pulling = 0;
   /** … as it was when the contact was claimed. */
   readonly #freshAtClaim = new Map<string, number>();
 
@@ -17,14 +18,15 @@ export class Witness {
     this.#history = history;
   }
 
-  now(): number {
+  /** The first page of a pull of changes is asked for. */
+  pullBegins(atMs: number): void {
     this.#history.observe('sync');
-    return this.#history.seq - 1;
+    this.#pulls.push({ atMs, seq: this.#history.seq - 1 });
   }
 
-  changesListed(page: number, beganAt: number): void {
-    if (page === 1) this.#pulling = beganAt;
-    this.#pulledAt = this.#pulling;
+  /** A pull that began at that time or just after it has stored all it read. */
+  pullEnded(beganMs: number): void {
+    this.#pulledAt = this.#pulls.find(({ atMs }) => atMs >= beganMs)?.seq ?? this.#pulledAt;
   }
 
   /** A statement of the sync is about to run. */

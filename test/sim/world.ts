@@ -1,7 +1,7 @@
 /** One simulated installation: two sides, two clocks, and a process that can die. */
 import type { CustomFieldDefs } from '../../src/domain/contact.ts';
 import type { Clock, Log } from '../../src/ports/ambient.ts';
-import type { CallOptions, Capabilities, Crm } from '../../src/ports/crm.ts';
+import type { Capabilities, Crm } from '../../src/ports/crm.ts';
 import { DOCUMENTED_ONLY } from '../../src/ports/crm.ts';
 import type { Mirror, MirrorTx } from '../../src/ports/mirror.ts';
 import { createSandboxAccount, type SandboxAccount } from '../../src/sandbox/crm/account.ts';
@@ -118,7 +118,7 @@ const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake:
   const simClock: Clock = { now: () => new Date(clock.nowMs), monotonicMs: () => clock.nowMs, sleep: async () => {} };
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps: SyncDeps = {
-    crm: watched(fake, witness),
+    crm: watched(fake, clock, witness),
     mirror,
     clock: simClock,
     random: () => 0.5,
@@ -139,19 +139,32 @@ const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake:
     signal: stopping.signal,
     giveUp: giveUp.signal,
   };
-  return { deps, memory: createPushMemory() };
+  return { deps, memory: watchedMemory(witness) };
 };
 
-/** Tells the witness which pulls of changes went through, and when they began. */
-const watched = (crm: FakeCrm, witness: Witness): Crm => ({
+/** Tells the witness when a pull of changes begins, … */
+const watched = (crm: FakeCrm, clock: { readonly nowMs: number }, witness: Witness): Crm => ({
   ...crm,
-  list: async (params, options: CallOptions) => {
-    const beganAt = witness.now();
-    const answer = await crm.list(params, options);
-    if (options.lane === 'changes' && answer.ok) witness.changesListed(params.page ?? 1, beganAt);
-    return answer;
+  list: async (params, options) => {
+    if (options.lane === 'changes' && params.page === 1) witness.pullBegins(clock.nowMs);
+    return await crm.list(params, options);
   },
 });
+
+/** … and when one went through: that is when the push takes note of it. */
+const watchedMemory = (witness: Witness): PushMemory => {
+  let pulledAtMs: number | null = null;
+  return {
+    ...createPushMemory(),
+    get pulledAtMs() {
+      return pulledAtMs;
+    },
+    set pulledAtMs(beganMs: number | null) {
+      pulledAtMs = beganMs;
+      if (beganMs !== null) witness.pullEnded(beganMs);
+    },
+  };
+};
 
 /** The mirror with a step before every statement, before a commit and after it. */
 const stepwise = (mirror: FakeMirror, scheduler: Scheduler, term: Term, witness: Witness): Mirror => {

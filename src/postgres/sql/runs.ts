@@ -69,11 +69,11 @@ export const SAVE_CHANGES_WATERMARK = `update sync.account set changes_watermark
 export const SAVE_TRASH_WATERMARK = `update sync.account set trash_watermark = $1 where trash_watermark is distinct from $1`;
 
 /**
- * Retention, $1 days. A tombstone is kept for as long as the CRM may keep the contact in its trash (30 days by default) and longer; one that was
- * never paired goes with the rest. Conflicts and holds are a person's record and stay.
+ * Retention, $1 days. A tombstone stays 60 days at least: the CRM keeps a deleted contact in its trash for 30 by default, and one that is
+ * restored from there gets its old id back. Conflicts and holds are a person's record and stay.
  */
 export const PRUNE_LOG = `delete from sync.change_log where settled_at < clock_timestamp() - $1 * interval '1 day'`;
 export const PRUNE_RUNS = `delete from sync.runs where finished_at < clock_timestamp() - $1 * interval '1 day'`;
 export const PRUNE_TOMBSTONES = `
-delete from sync.contact_state s where s.deleted_at < clock_timestamp() - $1 * interval '1 day' and s.attempt is null
+delete from sync.contact_state s where s.deleted_at < clock_timestamp() - greatest($1, 60) * interval '1 day' and s.attempt is null
   and not exists (select from sync.change_log l where l.contact_id = s.contact_id and l.settled_at is null)`;
