@@ -5,6 +5,8 @@ import type { Mirrored } from './mirror.ts';
 
 /** How much is measured. */
 export interface Budget {
+  /** Whether the targets were set for so much work. */
+  readonly judged: boolean;
   /** Contacts of the account that `initial`, `quiet` and `changes` share. */
   readonly contacts: number;
   /** Contacts that the per-row peer writes before its rate is taken. */

@@ -9,12 +9,16 @@ export interface Step<World> {
   readonly play: (world: World) => Promise<Seen>;
 }
 export interface Seen {
-  /** What was checked. */
+  /** What was done, and where: as it could be typed into psql, or what a person does in the CRM. */
+  readonly did: readonly Deed[];
+  /** What was checked; `{ms}` stands for the time from the edit's commit to its arrival on the other side. */
   readonly seen: string;
-  /** From the edit's commit to its arrival on the other side, milliseconds; null where that is no question. */
+  /** Milliseconds; null where that is no question. */
   readonly ms: number | null;
-  /** What the user did, as it could be typed. */
-  readonly did?: string;
+}
+export interface Deed {
+  readonly where: 'psql' | 'crm';
+  readonly what: string;
 }
 
 export class StepFailed extends Error {
@@ -31,8 +35,40 @@ export interface Stage {
 
 const paint = (io: Io, code: number, text: string): string => (io.outIsTerminal ? `\u001b[${code}m${text}\u001b[0m` : text);
 
+const WIDTH = 80;
+
+/** Words of a text in lines that leave room for an indent. */
+const wrap = (text: string, indent: number): readonly string[] => {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > WIDTH - indent) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+};
+
 export const createStage = (io: Io, clock: Clock): Stage => {
-  const [bold, dim, green, red] = [1, 2, 32, 31].map((code) => (text: string) => paint(io, code, text)) as [Paint, Paint, Paint, Paint];
+  const [bold, dim, green, red, cyan] = [1, 2, 32, 31, 36].map((code) => (text: string) => paint(io, code, text)) as [
+    Paint,
+    Paint,
+    Paint,
+    Paint,
+    Paint,
+  ];
+  const indented = (mark: string, text: string, style: Paint = (line) => line): void => {
+    for (const [at, line] of wrap(text, 8).entries()) io.out(`     ${at === 0 ? mark : ' '} ${style(line)}`);
+  };
+  const tell = ({ did, seen, ms }: Seen): void => {
+    for (const { where, what } of did) {
+      for (const [at, line] of what.split('\n').entries()) {
+        const mark = at > 0 ? '    ' : where === 'psql' ? cyan('psql') : cyan('CRM ');
+        if (where === 'psql') io.out(`     ${mark}  ${dim(line)}`);
+        else for (const [part, words] of wrap(line, 12).entries()) io.out(`     ${part === 0 ? mark : '    '}  ${dim(words)}`);
+      }
+    }
+    indented(green('✓'), seen, (line) => line.replace('{ms}', bold(`${Math.round(ms ?? 0)}\u00a0ms`)));
+  };
   return {
     title: (text) => {
       io.out('');
@@ -48,16 +84,15 @@ export const createStage = (io: Io, clock: Clock): Stage => {
     play: async (steps, world) => {
       let failed = 0;
       for (const [index, { title, play }] of steps.entries()) {
+        if (io.signal.aborted) return failed + steps.length - index;
         io.out('');
         io.out(`  ${bold(`${index + 1}. ${title}`)}`);
         try {
-          const { seen, ms, did } = await play(world);
-          for (const line of did?.split('\n') ?? []) io.out(`     ${dim(line)}`);
-          io.out(`     ${green('✓')} ${seen}${ms === null ? '' : ` ${bold(`${Math.round(ms)} ms`)}`}`);
+          tell(await play(world));
         } catch (error) {
           failed += 1;
           if (!(error instanceof StepFailed)) throw error;
-          io.out(`     ${red('✗')} ${error.message}`);
+          indented(red('✗'), error.message);
         }
       }
       io.out('');
@@ -75,13 +110,17 @@ export const createStage = (io: Io, clock: Clock): Stage => {
         '',
         `psql "${databaseUrl}"`,
         '',
-        dim("update crm.contacts set city = 'Basel' where id = 1;   -- in the CRM a moment later"),
-        dim('select * from sync.status;                             -- are we in step?'),
-        dim('select * from sync.change_log order by id desc limit 5; -- what became of the edit'),
+        dim('-- in the CRM a moment later'),
+        "update crm.contacts set city = 'Basel' where id = 1;",
+        dim('-- what became of the edit'),
+        'select * from sync.change_log order by id desc limit 1;',
+        dim('-- are both sides in step?'),
+        'select * from sync.status;',
         '',
-        'and the CRM, as its API shows it:',
+        bold('And the CRM, as its API shows it:'),
         '',
-        `curl -H "Authorization: Bearer ${token}" -H "Accept: application/json" "${crmUrl}/contacts?per_page=1&order=updated_at|desc"`,
+        `curl -H "Authorization: Bearer ${token}" -H "Accept: application/json" \\`,
+        `  "${crmUrl}/contacts?per_page=1&order=updated_at|desc"`,
         '',
         dim('Ctrl-C ends everything.'),
       ];

@@ -4,7 +4,7 @@ import { readSnapshot } from '../postgres/snapshot.ts';
 import type { Clock } from '../ports/ambient.ts';
 import { differences } from '../sandbox/compare.ts';
 import type { SandboxAccount } from '../sandbox/crm/account.ts';
-import { StepFailed, type Seen, type Step } from './demo-stage.ts';
+import { StepFailed, type Deed, type Seen, type Step } from './demo-stage.ts';
 
 type Row = Record<string, unknown>;
 
@@ -41,6 +41,9 @@ const one = async (world: DemoWorld, text: string, values: readonly unknown[] = 
   return row;
 };
 
+const sql = (what: string): Deed => ({ where: 'psql', what });
+const crm = (what: string): Deed => ({ where: 'crm', what });
+
 /** A contact that nobody used yet. */
 const pick = async (world: DemoWorld, nth: number): Promise<{ readonly id: number; readonly crmId: number }> => {
   const row = await one(world, 'select id, crm_id from crm.contacts where crm_id is not null order by id offset $1 limit 1', [nth]);
@@ -57,7 +60,7 @@ const initialMirror = async (world: DemoWorld): Promise<Seen> => {
   const found = differences(await readSnapshot(world.pool), world.account.contacts());
   if (found.length > 0) throw new StepFailed(`${found.length} differences, the first: ${found[0]}`);
   const { n } = (await one(world, 'select count(*)::int as n from crm.contacts')) as { n: number };
-  return { seen: `${n} contacts, compared field by field and link by link: no difference`, ms };
+  return { did: [], seen: `${n} contacts after {ms}, compared field by field and link by link: no difference`, ms };
 };
 
 const localEdit = async (world: DemoWorld): Promise<Seen> => {
@@ -65,7 +68,7 @@ const localEdit = async (world: DemoWorld): Promise<Seen> => {
   const did = `update crm.contacts set city = 'Zürich' where id = ${id};`;
   await world.sql(did);
   const ms = await until(world, 'the edit in the CRM', () => world.account.contact(crmId)?.city === 'Zürich', 1);
-  return { did, seen: 'the CRM has it,', ms };
+  return { did: [sql(did)], seen: 'in the CRM after {ms}', ms };
 };
 
 const crmEdit = async (world: DemoWorld): Promise<Seen> => {
@@ -75,21 +78,21 @@ const crmEdit = async (world: DemoWorld): Promise<Seen> => {
     (await one(world, 'select job_title from crm.contacts where id = $1', [id]))['job_title'] === 'Head of everything';
   const ms = await until(world, 'the edit in the mirror', arrived);
   return {
-    did: `somebody changes contact ${crmId} in the CRM; the pull looks once a second here, once a minute by default`,
-    seen: 'the mirror has it,',
+    did: [crm(`somebody changes the job title of contact ${crmId}`)],
+    seen: 'in the mirror after {ms}; it looks once a second here, once a minute by default',
     ms,
   };
 };
 
 const createFromSql = async (world: DemoWorld): Promise<Seen> => {
-  const did = `insert into crm.contacts (first_name, last_name, email, phones)\nvalues ('Ada', 'Lovelace', 'ada@example.com', '[{"number": "+44 20 7946 0018", "type": "work"}]');`;
+  const did = `insert into crm.contacts (first_name, last_name, email, phones)\nvalues ('Ada', 'Lovelace', 'ada@example.com',\n        '[{"number": "+44 20 7946 0018", "type": "work"}]');`;
   await world.sql(did);
   const text = `select crm_id from crm.contacts where email = 'ada@example.com' and crm_id is not null`;
   const ms = await until(world, 'the crm_id', async () => (await world.sql(text)).length === 1, 1);
   const crmId = Number((await one(world, text))['crm_id']);
   const matches = world.account.contacts().filter(({ email }) => email === 'ada@example.com');
   if (matches.length !== 1 || matches[0]?.id !== crmId) throw new StepFailed(`${matches.length} contacts in the CRM, not this one`);
-  return { did, seen: `created once, crm_id ${crmId} came back,`, ms };
+  return { did: [sql(did)], seen: `created, once; its crm_id ${crmId} was here after {ms}`, ms };
 };
 
 const linksBothWays = async (world: DemoWorld): Promise<Seen> => {
@@ -107,8 +110,8 @@ const linksBothWays = async (world: DemoWorld): Promise<Seen> => {
     (await world.sql('select 1 from crm.contact_deals where contact_id = $1 and deal_id = $2', [id, deal.id])).length === 1;
   await until(world, 'the deal in the mirror', linked);
   return {
-    did: `${did}\nsomebody links the deal "${deal.name}" in the CRM`,
-    seen: 'the company is linked there, the deal here; the first took',
+    did: [sql(did), crm(`somebody links the deal "${deal.name}"`)],
+    seen: 'the company is linked there after {ms}, and the deal here',
     ms,
   };
 };
@@ -123,8 +126,8 @@ const deletesBothWays = async (world: DemoWorld): Promise<Seen> => {
   const lost = await world.sql('select 1 from crm.contacts where id = $1', [here.id]);
   if (lost.length > 0) throw new StepFailed('the deleted row came back');
   return {
-    did: `${did}\nsomebody deletes contact ${there.crmId} in the CRM`,
-    seen: "one is in the CRM's trash, the other left the mirror, with the CRM's word for that very id; the first took",
+    did: [sql(did), crm(`somebody deletes contact ${there.crmId}`)],
+    seen: "the first is in the CRM's trash after {ms}; the other left the mirror, with the CRM's word for that very id",
     ms,
   };
 };
@@ -148,8 +151,8 @@ const conflict = async (world: DemoWorld): Promise<Seen> => {
   if (!survived || record['outcome'] !== 'mirror' || record['remote'] !== 'Geneva')
     throw new StepFailed(`not merged as expected: ${JSON.stringify(record)}`);
   return {
-    did: `somebody sets the city to Geneva and the street in the CRM, then here:\n${did}`,
-    seen: `the later city stands on both sides, street and state survived, and sync.conflicts keeps the loser: ${JSON.stringify(record['remote'])}`,
+    did: [crm('somebody sets the city to Geneva, and the street'), sql(did)],
+    seen: `the later city stands on both sides, street and state survived, and sync.conflicts keeps the loser, ${JSON.stringify(record['remote'])}`,
     ms: null,
   };
 };
@@ -157,7 +160,7 @@ const conflict = async (world: DemoWorld): Promise<Seen> => {
 const refused = async (world: DemoWorld): Promise<Seen> => {
   const [{ id }, owner] = [await pick(world, 16), await pick(world, 17)];
   const email = world.account.contact(owner.crmId)?.email ?? 'ada@example.com';
-  const did = `update crm.contacts set email = '${email}' where id = ${id};  -- somebody else's`;
+  const did = `update crm.contacts set email = '${email}' where id = ${id};`;
   await world.sql(did);
   const ms = await until(
     world,
@@ -172,7 +175,8 @@ const refused = async (world: DemoWorld): Promise<Seen> => {
     'the mended edit',
     async () => (await world.sql('select 1 from sync.parked where contact_id = $1', [id])).length === 0,
   );
-  return { did: `${did}\n${mended}`, seen: `parked with the CRM's own words ("${String(error)}"), and gone once mended; parked after`, ms };
+  const seen = `that address is somebody else's: parked after {ms} with the CRM's own words, "${String(error)}", and through once mended`;
+  return { did: [sql(did), sql(mended)], seen, ms };
 };
 
 const inStep = async (world: DemoWorld): Promise<Seen> => {
@@ -181,7 +185,7 @@ const inStep = async (world: DemoWorld): Promise<Seen> => {
     return Number(depth) === 0 && differences(await readSnapshot(world.pool), world.account.contacts()).length === 0;
   };
   await until(world, 'both sides equal', quiet, 100);
-  return { seen: 'both sides hold the same, field by field and link by link', ms: null };
+  return { did: [], seen: 'the same contacts, field by field and link by link', ms: null };
 };
 
 export const DEMO_STEPS: readonly Step<DemoWorld>[] = [

@@ -4,7 +4,7 @@
  * arrived; a step that does not is a failed demo.
  */
 import { createApp } from '../app.ts';
-import { formatProblem, readConfig } from '../config.ts';
+import { formatProblem, parseConfig, readConfig, type Environment } from '../config.ts';
 import { createLogger } from '../logger.ts';
 import type { Clock } from '../ports/ambient.ts';
 import { migrateDatabase } from '../postgres/migrate.ts';
@@ -13,7 +13,7 @@ import { startSandbox } from '../sandbox/crm/server.ts';
 import { startEmbeddedPostgres } from '../sandbox/postgres/launch.ts';
 import { DEMO_STEPS, type DemoWorld } from './demo-steps.ts';
 import { createStage } from './demo-stage.ts';
-import { EXIT, type ExitCode, type Io } from './io.ts';
+import { EXIT, untilStopped, type ExitCode, type Io } from './io.ts';
 
 export interface DemoOptions {
   /** End after the walk-through. */
@@ -26,46 +26,50 @@ const CONTACTS = 500;
 const TOKEN = 'demo-token';
 const RATE_PER_MINUTE = 6000;
 
+/**
+ * What the demo runs on: its own two sides and nothing of the surroundings, where a real mirror may be set. The schedule looks every second,
+ * so that nobody has to wait for the next minute.
+ */
+const ownSettings = (crmUrl: string, databaseUrl: string): Environment => ({
+  CRM_URL: crmUrl,
+  CRM_TOKEN: TOKEN,
+  DATABASE_URL: databaseUrl,
+  PULL_CRON: '* * * * * *',
+});
+
 export const runDemo = async (io: Io, { exit, clock, holder }: DemoOptions): Promise<ExitCode> => {
-  const stage = createStage(io, clock);
-  stage.title('relate-mirror: a CRM account and a Postgres database, kept in step both ways');
-  const postgres = await stage.prepare('a real Postgres', () => startEmbeddedPostgres({}));
-  const account = createSandboxAccount();
-  account.seed({ contacts: CONTACTS });
-  const sandbox = await stage.prepare(`a sandbox CRM with ${CONTACTS} contacts`, () =>
-    startSandbox({ account, token: TOKEN, ratePerMinute: RATE_PER_MINUTE }),
-  );
-  // Everything else as it comes; the schedule looks every second, so that nobody has to wait for the next minute.
-  const parsed = readConfig({ CRM_URL: sandbox.url, CRM_TOKEN: TOKEN, DATABASE_URL: postgres.url(), PULL_CRON: '* * * * * *' });
-  if (!parsed.ok) {
-    for (const problem of parsed.problems) io.err(formatProblem(problem));
-    await Promise.all([sandbox.close(), postgres.stop()]);
+  const surroundings = readConfig(ownSettings('http://localhost/api', 'postgres://localhost/demo'));
+  if (!surroundings.ok) {
+    for (const problem of surroundings.problems) io.err(formatProblem(problem));
     return EXIT.usage;
   }
-  const { config } = parsed;
-  const log = createLogger({ level: config.logLevel === 'info' ? 'warn' : config.logLevel, format: 'pretty', color: io.outIsTerminal });
-  await stage.prepare('the schema', () => migrateDatabase({ connectionString: postgres.url(), log }));
-  const app = createApp({ config, databaseUrl: postgres.url(), holder, clock, random: Math.random, log });
-  await stage.prepare('the daemon', () => app.daemon.start());
-  const world: DemoWorld = {
-    account,
-    pool: app.pool,
-    clock,
-    signal: io.signal,
-    sql: async (text, values = []) => (await app.pool.query<Record<string, unknown>>(text, [...values])).rows,
-  };
+  const { logLevel } = surroundings.config;
+  const log = createLogger({ level: logLevel === 'info' ? 'warn' : logLevel, format: 'pretty', color: io.errIsTerminal });
+  const stage = createStage(io, clock);
+  stage.title('relate-mirror: a CRM account and a Postgres database, kept in step both ways');
+  const opened: (() => Promise<void>)[] = [];
   try {
-    const failed = await stage.play(DEMO_STEPS, world);
+    const postgres = await stage.prepare('a real Postgres', () => startEmbeddedPostgres({ log }));
+    opened.push(() => postgres.stop());
+    const account = createSandboxAccount();
+    account.seed({ contacts: CONTACTS });
+    const sandbox = await stage.prepare(`a sandbox CRM with ${CONTACTS} contacts`, () =>
+      startSandbox({ account, token: TOKEN, ratePerMinute: RATE_PER_MINUTE }),
+    );
+    opened.push(() => sandbox.close());
+    await stage.prepare('the schema', () => migrateDatabase({ connectionString: postgres.url(), log }));
+    const parsed = parseConfig(ownSettings(sandbox.url, postgres.url()));
+    if (!parsed.ok) throw new Error("the demo's own settings are wrong");
+    const app = createApp({ config: parsed.config, databaseUrl: postgres.url(), holder, clock, random: Math.random, log });
+    opened.push(() => app.close());
+    await stage.prepare('the daemon', () => app.daemon.start());
+    const sql: DemoWorld['sql'] = async (text, values = []) => (await app.pool.query<Record<string, unknown>>(text, [...values])).rows;
+    const failed = await stage.play(DEMO_STEPS, { account, pool: app.pool, clock, signal: io.signal, sql });
     if (exit || failed > 0) return failed === 0 ? EXIT.done : EXIT.failed;
     stage.invite(postgres.url(), sandbox.url, TOKEN);
-    await new Promise<void>((resolve) => {
-      if (io.signal.aborted) resolve();
-      io.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await untilStopped(io);
     return EXIT.done;
   } finally {
-    await app.close();
-    await sandbox.close();
-    await postgres.stop();
+    for (const close of opened.toReversed()) await close();
   }
 };

@@ -12,8 +12,8 @@ export interface ProgressState {
 
 export interface Progress {
   show(state: ProgressState): void;
-  /** Harmless when repeated. */
-  end(): void;
+  /** `complete`: the last phase was gone through to its end, though the last look came before that. Harmless when repeated. */
+  end(complete: boolean): void;
 }
 
 /** How often a JSON line is written within one phase. */
@@ -37,7 +37,7 @@ const createBar = (clock: Clock): Progress => {
     bar?.update(state.done, {
       done: number(state.done),
       of: state.total === null ? '' : ` of ${number(total)}`,
-      pace: [rate === null ? '' : `${number(rate)}/s`, secondsLeft === null ? '' : timeLeft(secondsLeft)]
+      pace: [rate === null ? '' : `${number(rate)}/s`, secondsLeft === null || state.done >= total ? '' : timeLeft(secondsLeft)]
         .filter((text) => text !== '')
         .join('  '),
     });
@@ -57,18 +57,18 @@ const createBar = (clock: Clock): Progress => {
     });
     bar.start(1, 0, { done: '0', of: '', pace: '' });
   };
-  /** A phase that is over was gone through to its end, though the last look came before that. */
-  const complete = (): void => {
+  const drawComplete = (): void => {
     if (shown.total !== null && shown.done > 0) draw({ ...shown, done: Math.max(shown.done, shown.total) });
   };
   return {
     show: (state) => {
-      if (bar !== null && state.phase !== shown.phase) complete();
+      if (bar !== null && state.phase !== shown.phase) drawComplete();
       if (bar === null || state.phase !== shown.phase) begin(state);
       shown = state;
       draw(state);
     },
-    end: () => {
+    end: (complete) => {
+      if (complete) drawComplete();
       bar?.stop();
       bar = null;
     },

@@ -20,12 +20,23 @@ export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { read
     String(crmId),
     [fields.first_name, fields.last_name].filter((name) => name !== null).join(' '),
     fields.email ?? '',
-    fields.phones.map(({ number }) => number).join(', '),
+    describePhones(fields.phones.map(({ number }) => number)),
   ]);
-  if (rows.length > 0) for (const line of toTable(['crm_id', 'name', 'email', 'phones'], rows)) io.out(line);
+  if (rows.length > 0)
+    for (const line of toTable(
+      ['crm_id', 'name', 'email', 'phone'],
+      rows.map((row) => row.map(printable)),
+    ))
+      io.out(line);
   io.err(describeCount(records.length));
   return EXIT.done;
 };
+
+const describePhones = ([first, ...others]: readonly string[]): string =>
+  first === undefined ? '' : `${first}${others.length === 0 ? '' : ` (+${others.length})`}`;
+
+/** A name may hold what a terminal would obey. */
+const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
 const describeCount = (found: number): string => {
   if (found === TAKE) return `The first ${TAKE} matches; a longer term finds fewer.`;

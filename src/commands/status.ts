@@ -32,14 +32,19 @@ export const describeStatus = (status: Status, paint: Paint = plain): readonly s
     ['daemon', status.leader ?? 'none is running'],
     ['contacts', status.contacts.toLocaleString('en')],
     ['edits to push', status.queue_depth === 0 ? 'none' : `${status.queue_depth}, the oldest for ${duration(status.push_lag_seconds)}`],
-    ['changes pulled', status.pull_lag_seconds === null ? 'not yet' : `${duration(status.pull_lag_seconds)} ago`],
+    ['changes pulled', status.pull_lag_seconds === null ? 'not by a daemon yet' : `${duration(status.pull_lag_seconds)} ago`],
     ['all compared', ago(status.last_complete_sweep_at)],
-    ['calls', status.budget_limit === null ? 'not known yet' : `${status.budget_used ?? 0} of ${status.budget_limit} a minute`],
+    ['calls', describeCalls(status)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${paint('dim', name.padEnd(width))}  ${value}`);
   const attention = attentionLines(status);
   return attention.length === 0 ? lines : [...lines, '', ...attention];
+};
+
+const describeCalls = ({ leader, budget_limit: limit, budget_used: used }: Status): string => {
+  if (leader === null) return 'none';
+  return limit === null ? 'not known yet' : `${(used ?? 0).toLocaleString('en')} of ${limit.toLocaleString('en')} in the last minute`;
 };
 
 const inStep = (status: Status): string => {

@@ -21,8 +21,8 @@ export interface WorkContext {
 }
 
 const LOOK_EVERY_MS = 200;
-/** A leader that is gone this long will not serve the request. */
-const LEADERLESS_MS = 4000;
+/** Between two leaders nobody leads for up to a second: a run that is left for longer is nobody's. */
+const LEADERLESS_MS = 1500;
 
 /** `sync`: one pull (on an empty mirror the full load), then the push until nothing is due. */
 export const runSync = async (context: WorkContext): Promise<ExitCode> =>
@@ -53,18 +53,18 @@ const waitFor = async (context: WorkContext, runId: number): Promise<ExitCode> =
     for (;;) {
       const run = await untilEnded(context, runId);
       if (run === 'stopped') {
-        await shown.stop();
+        await shown.stop(false);
         io.err(`Stopped. Run ${runId} stays asked for: a daemon, or the next \`sync\` or \`resync\`, goes on with it.`);
         return EXIT.done;
       }
       if (run !== 'nobody leads') {
-        await shown.stop();
+        await shown.stop(run.state === 'done' && linksLeft(run) === 0);
         return tell(io, run, await app.operator.status(), clock.monotonicMs() - startedMs);
       }
       await app.asLeader(io.signal, (deps) => serve(deps, runId)).catch(unlessLed);
     }
   } finally {
-    await shown.stop();
+    await shown.stop(false);
   }
 };
 
@@ -115,7 +115,7 @@ const untilEnded = async ({ io, app, clock }: WorkContext, runId: number): Promi
 const linksLeft = (run: RunRow): number => (run.with_links && run.state === 'done' ? run.marks : 0);
 
 /** Shows the run that is under way, whoever works on it, until stopped. */
-const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Promise<void> } => {
+const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(complete: boolean): Promise<void> } => {
   const stopped = new AbortController();
   const look = async (): Promise<void> => {
     const run = await app.operator.currentRun();
@@ -138,10 +138,10 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(): Pr
   };
   const done = watch();
   return {
-    stop: async () => {
+    stop: async (complete) => {
       stopped.abort();
       await done;
-      progress.end();
+      progress.end(complete);
     },
   };
 };

@@ -2,9 +2,9 @@
  * A contact's activities: no list and no record carries them, so where the CRM can read them at all it is one call a contact, merged under
  * the same locks and the same age rule as a page.
  */
-import { canonicalIds, sameValue, type SeenName } from '../domain/contact.ts';
+import { canonicalIds, sameValue, UNKNOWN_LINKS, type SeenName } from '../domain/contact.ts';
 import type { CrmFailure, ErrorCode } from '../domain/errors.ts';
-import { linkDeltas, mergeLinks } from '../domain/merge.ts';
+import { diffLinks, eachKind, isEmptyLinks, linkDeltas, mergeLinks, without } from '../domain/merge.ts';
 import type { Lane } from '../ports/crm.ts';
 import type { ContactWrite, MirrorTx, Peek, Situation } from '../ports/mirror.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
@@ -70,6 +70,7 @@ const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, reque
   const situations = await tx.read(ids);
   const writes: ContactWrite[] = [];
   const deferred: number[] = [];
+  const dirty: number[] = [];
   for (const peek of peeks) {
     const situation = situations.get(peek.contactId);
     const locked = rows.has(peek.contactId) && states.has(peek.contactId) && situation?.attempt === null;
@@ -77,9 +78,12 @@ const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, reque
     const write = locked && !stale ? writeOf(situation, peek, found.get(peek.crmId)?.ids ?? []) : null;
     if (write === null) deferred.push(peek.crmId);
     else if (!isEmptyWrite(write)) writes.push(write);
+    if (write?.base != null && situation !== undefined && leavesLinks(situation, write)) dirty.push(peek.contactId);
   }
   await tx.saveNames([...found.values()].flatMap(({ names }) => names));
   if (writes.length > 0) await tx.save(writes);
+  // The first reading is a union: what only the row has is now known to be missing there, though nobody edited it just now.
+  await tx.queue(dirty, 'update');
   // Marked anew, so that the answer we just had does not take the mark away.
   await tx.mark(deferred.map((crmId) => ({ crmId, reason: 'activities' as const })));
   return writes.length;
@@ -99,4 +103,10 @@ const writeOf = ({ contactId, row, base, open }: Situation, peek: Peek, ids: rea
     extra: null,
     crmTimes: null,
   };
+};
+
+const leavesLinks = ({ row, open }: Situation, { addLinks, removeLinks, base }: ContactWrite): boolean => {
+  const local = eachKind((kind) => canonicalIds([...without(row?.links[kind] ?? [], removeLinks[kind]), ...addLinks[kind]]));
+  const { attach, detach } = diffLinks(base?.links ?? UNKNOWN_LINKS, local, open);
+  return !isEmptyLinks(attach) || !isEmptyLinks(detach);
 };

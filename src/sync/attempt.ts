@@ -8,7 +8,6 @@ import {
   canonicalFields,
   canonicalIds,
   contentHash,
-  EMPTY_FIELDS,
   fieldValue,
   inferCustomFields,
   LINK_KINDS,
@@ -23,12 +22,12 @@ import {
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure, ErrorCode, FailureClass } from '../domain/errors.ts';
-import { baseAfter, diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
+import { diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
 import { LOCK_NOT_AVAILABLE, type MirrorTx, type Outcome, type Refusal, type Situation } from '../ports/mirror.ts';
 import type { RunContext } from './context.ts';
 import type { SyncDeps } from './deps.ts';
 import { fieldsToPush, nextCall, type NextCall, type Progress } from './plan.ts';
-import { isEmptyWrite, reconcile, toCanonical } from './reconcile.ts';
+import { baseIfArrived, isEmptyWrite, reconcile, toCanonical } from './reconcile.ts';
 
 export interface Job {
   readonly attempt: number;
@@ -143,9 +142,7 @@ const baseFor = (
   { customFields }: RunContext,
 ): ContactFields | undefined => {
   if (next.call === 'update' && sent !== null) return agreedBase(situation, next.fields, sent, answer, ignored, customFields);
-  if (next.call !== 'read' || !doubtful || situation.base === null) return undefined;
-  const { tried } = situation.open;
-  return baseAfter(canonicalFields(situation.base.fields, customFields), canonicalFields(withValues(EMPTY_FIELDS, tried), customFields), [...tried.keys()], answer);
+  return next.call === 'read' && doubtful ? (baseIfArrived(situation, answer, customFields) ?? undefined) : undefined;
 };
 
 const known = (links: KnownLinks): Partial<KnownLinks> => Object.fromEntries(LINK_KINDS.filter((kind) => links[kind] !== null).map((kind) => [kind, links[kind]]));

@@ -74,7 +74,7 @@ const dropIntent = async (deps: SyncDeps, job: Job): Promise<void> => {
   await underLocks(deps, job, (tx, situation) => tx.clearIntent(situation.contactId));
 };
 
-/** The contact is there: it gets its row, and the answer is merged as the answer to an update of all fields would be. */
+/** The answer to the POST: the row gets its contact, and the answer is merged as the answer to an update of all fields would be. */
 const adopt = async (
   deps: SyncDeps,
   job: Job,
@@ -84,7 +84,7 @@ const adopt = async (
 ): Promise<CreateEnd> => {
   const paired = await pairWith(deps, job, record, sent.fields);
   if (paired === null) return { stoppedBy: null };
-  // The row was deleted meanwhile: the deletion goes on with the id that it was missing.
+  // Only a row that was there is sent.
   if (job.situation.row === null) return { crmId: record.crmId, job: { ...job, situation: paired } };
   const made = new Set([...job.made, 'insert', 'update', 'attach'] as const);
   const asSent = { ...paired, row: { fields: sent.fields, links: job.situation.row.links } };
@@ -96,17 +96,18 @@ const adopt = async (
 };
 
 /**
- * The contact is there, and was edited there since. Two that never agreed meet: nothing of either side is taken for a change of the other. For
- * a deleted row the intent is what was agreed: what differs from it is the edit that the deletion has to be weighed against.
+ * An earlier attempt's contact is there, as it is by now: somebody may have edited it since. What was sent is what both sides agreed on then, so
+ * the contact is read and merged before anything else is sent, or deleted.
  */
-const adoptEdited = async (deps: SyncDeps, job: Job, intent: CreateIntent, record: RemoteContact): Promise<CreateEnd> => {
-  const paired = await pairWith(deps, job, record, job.situation.row === null ? intent.fields : null);
+const adoptFound = async (deps: SyncDeps, job: Job, intent: CreateIntent, record: RemoteContact): Promise<CreateEnd> => {
+  const paired = await pairWith(deps, job, record, intent.fields);
   if (paired === null) return { stoppedBy: null };
-  return { crmId: record.crmId, job: { ...job, situation: paired, doubtful: false, readFirst: true } };
+  const made = new Set([...job.made, 'insert', 'update', 'attach'] as const);
+  return { crmId: record.crmId, job: { ...job, situation: paired, made, doubtful: false, readFirst: true } };
 };
 
 /** Gives the row its contact; null where the claim is no longer ours. `agreed` lives on as the base if there is none. */
-const pairWith = async (deps: SyncDeps, job: Job, { crmId }: RemoteContact, agreed: ContactFields | null): Promise<Situation | null> =>
+const pairWith = async (deps: SyncDeps, job: Job, { crmId }: RemoteContact, agreed: ContactFields): Promise<Situation | null> =>
   await deps.mirror.transaction(async (tx) => {
     // Before any row lock, as the page inserts do: the two meet here and nowhere else.
     await tx.lockPairing();
@@ -117,7 +118,7 @@ const pairWith = async (deps: SyncDeps, job: Job, { crmId }: RemoteContact, agre
     if (before?.attempt?.number !== job.attempt) return null;
     await tx.pair(contactId, crmId);
     // Without a base an edit that is made there before the answer is merged could not be told.
-    if (before.base === null && agreed !== null) {
+    if (before.base === null) {
       const base = { fields: agreed, hash: contentHash(agreed), links: UNKNOWN_LINKS };
       await tx.save([{ contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null }]);
     }
@@ -148,11 +149,7 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
     const message = `${free.length} contacts match: ${free.map(({ crmId }) => crmId).join(', ')}`;
     return { stoppedBy: await finish(deps, { ...job, refused: [{ ops: ['insert', 'update', 'delete'], code: 'several_matches', message }] }, {}) };
   }
-  if (match !== undefined) {
-    const names = fieldNames(intent.fields).filter((name) => fieldValue(intent.fields, name) !== null);
-    if (equal.length === 0) return await adoptEdited(deps, job, intent, match);
-    return await adopt(deps, job, { fields: intent.fields, names }, match, offset);
-  }
+  if (match !== undefined) return await adoptFound(deps, job, intent, match);
   const waited = requestedAt.getTime() - intent.at.getTime();
   const { createRecheckMs } = deps.settings;
   if (waited >= createRecheckMs) return 'not there';
@@ -207,11 +204,12 @@ const CUT_SHORT: CrmFailure = { ...NO_ANSWER, code: 'bad_answer', message: 'The 
 const isSince = ({ createdAt }: RemoteContact, intent: CreateIntent, offset: number): boolean =>
   createdAt === null || createdAt.getTime() + offset >= intent.at.getTime() - CLOCK_ERROR_MS;
 
-/** By the e-mail, which the CRM keeps unique, or by the whole name. */
+/** By the e-mail, which the CRM keeps unique, or by the last name together with the first name or a phone. */
 const isSamePerson = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
   const theirs = canonicalFields(record.fields, context.customFields);
   if (fields.email !== null && theirs.email?.toLowerCase() === fields.email.toLowerCase()) return true;
-  return fields.last_name !== null && theirs.last_name === fields.last_name && theirs.first_name === fields.first_name;
+  if (fields.last_name === null || theirs.last_name !== fields.last_name) return false;
+  return theirs.first_name === fields.first_name || theirs.phones.some(({ number }) => fields.phones.some((phone) => phone.number === number));
 };
 
 /**

@@ -7,9 +7,10 @@
  */
 import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
 import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/contact.ts';
+import { eachKind } from '../domain/merge.ts';
 import type { BadRecord } from '../ports/crm.ts';
 import { LOCK_NOT_AVAILABLE, type Mark, type MarkReason, type MirrorTx, type NewContact, type Peek, type Situation } from '../ports/mirror.ts';
-import { isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
+import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
 
 export interface Page {
   readonly records: readonly RemoteContact[];
@@ -221,8 +222,7 @@ const mergeAll = async (
  */
 const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situation, page: Page, context: PageContext): Promise<number> => {
   if (situation.open.deletedAt !== null && situation.deletedAt === null) {
-    const changed = situation.base !== null && bringsChange(canonical, situation);
-    if (!changed) return 0;
+    if (!isEditedThere(canonical, situation, context.customFields)) return 0;
     // The CRM's edit is the only one there is: `newest` lets it live, and only the policy `mirror` follows the deletion.
     const policy = context.policyOf('contact');
     const outcome = policy === 'mirror' ? 'mirror' : 'crm';
@@ -232,7 +232,7 @@ const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situa
     ]);
     if (outcome === 'mirror') {
       // Agreed to be overruled: the next page has nothing new to tell.
-      const known = { fields: canonical.fields, hash: canonical.hash, links: base?.links ?? canonical.links };
+      const known = { fields: canonical.fields, hash: canonical.hash, links: eachKind((kind) => canonical.links[kind] ?? base?.links[kind] ?? null) };
       await tx.save([{ ...NOTHING, contactId: situation.contactId, base: known }]);
       return 0;
     }
@@ -242,9 +242,6 @@ const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situa
 };
 
 const NOTHING = { fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base: null, extra: null, crmTimes: null } as const;
-
-const bringsChange = (canonical: CanonicalRecord, situation: Situation): boolean =>
-  !sameValue(canonical.fields, situation.base?.fields ?? null);
 
 const storeUnknown = async (tx: MirrorTx, records: readonly CanonicalRecord[], page: Page, context: PageContext): Promise<Stored> => {
   if (records.length === 0) return { written: 0, deferred: 0 };

@@ -11,7 +11,7 @@
 import { retryDelayMs } from '../domain/backoff.ts';
 import { brakeAllowance } from '../domain/brake.ts';
 import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
-import { canonicalFields, diffFields, type RemoteContact } from '../domain/contact.ts';
+import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
@@ -24,6 +24,7 @@ import { allActivities } from './activities.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { nextCall, type NextCall, type Progress } from './plan.ts';
 import { pullChanges } from './pull.ts';
+import { isEditedThere, toCanonical } from './reconcile.ts';
 import { controlAnswers, recordOutlived } from './removal.ts';
 
 export interface PushReport {
@@ -327,16 +328,14 @@ const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailure | nu
     const read = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
     if (!read.ok && read.failure.code === 'not_found' && read.failure.proven) return await finish(deps, job, { called: true });
     if (!read.ok) return await deleteFailed(deps, job, read.failure);
-    if (isEdited(read.value, job)) return await letPageDecide(deps, job, crmId);
+    // No page may have told it: none touches a contact that is under way or in doubt.
+    const { customFields } = job.context;
+    if (isEditedThere(toCanonical(read.value, customFields), job.situation, customFields)) return await letPageDecide(deps, job, crmId);
   }
   const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
   if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
   return await deleteFailed(deps, job, answer.failure);
 };
-
-/** Edited there since both sides last agreed: no page may have told it, since none touches a contact that is under way or in doubt. */
-const isEdited = ({ fields }: RemoteContact, { situation, context }: Job): boolean =>
-  situation.base !== null && diffFields(canonicalFields(fields, context.customFields), canonicalFields(situation.base.fields, context.customFields)).length > 0;
 
 /** A delete against an edit is decided in one place: where records come in. It is read again by its mark before its next turn. */
 const letPageDecide = async (deps: SyncDeps, job: Job, crmId: number): Promise<null> => {

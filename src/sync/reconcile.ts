@@ -6,15 +6,18 @@ import {
   canonicalFields,
   contentHash,
   diffFields,
+  EMPTY_FIELDS,
   LINK_KINDS,
   sameValue,
+  withValues,
   type ContactFields,
   type CustomFieldDefs,
   type FieldName,
   type KnownLinks,
+  type LinkKind,
   type RemoteContact,
 } from '../domain/contact.ts';
-import { diffLinks, isEmptyLinks, linkDeltas, mergeFields, mergeLinks, type Arbiter, type FieldConflict, type Policy } from '../domain/merge.ts';
+import { baseAfter, diffLinks, isEmptyLinks, linkDeltas, mergeFields, mergeLinks, without, type Arbiter, type FieldConflict, type Policy } from '../domain/merge.ts';
 import type { ContactWrite, Situation } from '../ports/mirror.ts';
 
 /** A record brought to canonical form once, with the hashes that tell whether it brings anything new. */
@@ -101,6 +104,26 @@ export const reconcile = (
     conflicts: merged.conflicts,
     dirty: diffFields(merged.local, merged.base).some((field) => !held.has(field)) || !isEmptyLinks(toPush.attach) || !isEmptyLinks(toPush.detach),
   };
+};
+
+/** The base as it is if the write of an earlier attempt, of which nobody knows, has arrived: see `baseAfter`. Null where there is none. */
+export const baseIfArrived = ({ base, open: { tried } }: Situation, remote: ContactFields, customFields: CustomFieldDefs): ContactFields | null => {
+  if (base === null) return null;
+  const sent = canonicalFields(withValues(EMPTY_FIELDS, tried), customFields);
+  return baseAfter(canonicalFields(base.fields, customFields), sent, [...tried.keys()], remote);
+};
+
+/** Edited in the CRM since both sides last agreed, and not by us. A link that came or went counts as well, where both know the kind. */
+export const isEditedThere = ({ fields, links }: CanonicalRecord, situation: Situation, customFields: CustomFieldDefs): boolean => {
+  const { base, open } = situation;
+  if (base === null) return false;
+  const differs = (kind: LinkKind): boolean => {
+    const [there, before] = [links[kind], base.links[kind]];
+    if (there === null || before === null) return false;
+    const ours = [...open.attached[kind], ...open.detached[kind]];
+    return [...without(there, before), ...without(before, there)].some((id) => !ours.includes(id));
+  };
+  return !sameValue(fields, baseIfArrived(situation, fields, customFields)) || LINK_KINDS.some(differs);
 };
 
 const EMPTY_KNOWN: KnownLinks = { companies: null, deals: null, activities: null };

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CHANGE_OPS } from '../../src/domain/change.ts';
 import { NO_LINKS } from '../../src/domain/contact.ts';
 import {
   claimDue,
@@ -120,6 +121,27 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       const [city, cfB] = [open.editedAt.get('city')?.getTime() ?? 0, open.editedAt.get('cf_b')?.getTime() ?? 0];
       expect(city).toBeGreaterThanOrEqual(cfB);
       expect(cfB).toBeGreaterThanOrEqual(t0.getTime());
+    });
+
+    it('tells what an earlier attempt took along, field by field, the newest of it, and nothing of what was edited since', async () => {
+      const { mirror } = harness;
+      const [a = 0] = await pairedContacts(mirror, newContact(7, { custom_fields: { cf_a: 1 } }));
+      await edit(harness, (user) => user.update(a, { city: 'Rome', street: 'Via Appia' }));
+      await edit(harness, (user) => user.update(a, { city: 'Oslo', custom_fields: {} }));
+      const claim = async (): Promise<void> => await mirror.transaction(async (tx) => void (await tx.claim([a])));
+      await claim();
+      expect((await situation(mirror, a)).open.tried).toEqual(new Map());
+      const unknown = { ops: CHANGE_OPS, state: 'unknown', code: null, error: null, delayMs: 0 } as const;
+      const attempt = (await situation(mirror, a)).attempt?.number ?? 0;
+      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [unknown], ends: 'unknown' }));
+      await edit(harness, (user) => user.update(a, { city: 'Bern', job_title: 'new' }));
+      await claim();
+      const tried = new Map<string, unknown>([
+        ['city', 'Oslo'],
+        ['street', 'Via Appia'],
+        ['cf_a', null],
+      ]);
+      expect((await situation(mirror, a)).open.tried).toEqual(tried);
     });
 
     it('keeps the last edit of each link', async () => {

@@ -182,6 +182,11 @@ describe('the undocumented calls', () => {
     expect(await crm.listActivities(4, 1, EDIT)).toMatchObject({ ok: false, failure: { code: 'bad_answer' } });
   });
 
+  it('listActivities fails as a whole where entries are missing that its own numbers promise', async () => {
+    server.script = json(200, envelope([{ id: 9 }], { per_page: 100, total: 2 }));
+    expect(await crm.listActivities(4, 1, EDIT)).toMatchObject({ ok: false, failure: { code: 'bad_answer', proven: true } });
+  });
+
   it('customFields reads the form of the edit screen', async () => {
     server.script = json(200, [{ attribute: 'cf_x', label: 'X', component: 'text-field', fieldType: 'Text' }, { attribute: 'email' }]);
     expect(await crm.customFields(EDIT)).toMatchObject({ ok: true, value: [{ name: 'cf_x', type: 'text', label: 'X', origin: 'crm' }] });

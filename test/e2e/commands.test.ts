@@ -172,12 +172,16 @@ describe('with a daemon', TIMEOUT, () => {
   });
 
   it('search shows what the CRM finds, as a table and as JSON', async () => {
-    world.account.create({ first_name: 'Ada', last_name: 'Lovelace', email: 'ada@example.com' });
+    const phones = [{ number: '+44 20 7946 0018' }, { number: '+44 20 7946 0019' }];
+    world.account.create({ first_name: 'Ada\u001b[31m', last_name: 'Lovelace', email: 'ada@example.com', phones });
     const table = await world.run(['search', 'lovelace']);
     expect(table.code).toBe(0);
-    expect(table.stdout).toMatch(/^crm_id +name +email +phones\n─+.*\n\d+ +Ada Lovelace +ada@example\.com\n$/);
+    // Nothing that a terminal would obey gets through.
+    expect(table.stdout).toMatch(
+      /^crm_id +name +email +phone\n─+.*\n\d+ +Ada \[31m Lovelace +ada@example\.com +\+44 20 7946 0018 \(\+1\)\n$/,
+    );
     expect(table.stderr).toContain('1 match.');
-    expect(result((await world.run(['search', '--json', 'lovelace'])).stdout)).toMatchObject({ first_name: 'Ada', last_name: 'Lovelace' });
+    expect(result((await world.run(['search', '--json', 'lovelace'])).stdout)).toMatchObject({ last_name: 'Lovelace', phones });
     expect(await world.run(['search', 'nobody at all'])).toMatchObject({ code: 0, stdout: '' });
   });
 });

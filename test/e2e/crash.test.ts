@@ -52,8 +52,7 @@ describe('kill -9', TIMEOUT, () => {
     const killed = killAt(world, first, 'answered', ({ call }) => call === 'create', 5);
     await world.sql(`begin; ${INSERTS}; ${EDITS}; ${LINKS}; commit`);
     await killed;
-    await killAt(world, world.start(['start']), 'arrived', ({ call }) => call === 'create', 5);
-    await killAt(world, world.start(['start']), 'answered', ({ call }) => call === 'update' || call === 'attach', 30);
+    await killAt(world, world.start(['start']), 'arrived', ({ call }) => ['create', 'update', 'attach'].includes(call), 30);
     world.start(['start']);
     await world.inStep();
     const made = world.account.contacts().filter(({ first_name: name }) => name === 'New');

@@ -17,7 +17,7 @@ export interface Change {
   readonly side: Side;
   readonly by: Author;
   readonly tag: string;
-  /** `life`: there (true) or not (null); of the CRM `trashed` too. */
+  /** `life`: `alive`, `trashed` (the CRM's) or null; `pair`: the CRM's id that a row has. */
   readonly field: string;
   readonly value: string | null;
 }
@@ -110,7 +110,9 @@ export class History {
       if (values === null) continue;
       const tag = row.fields.last_name ?? '';
       this.tagOfRow.set(id, tag);
-      this.#compare('row', by, this.#rows, id, { tag, life: 'alive', values });
+      if (row.crmId !== null) this.tagOfContact.set(row.crmId, tag);
+      const pair: [string, string][] = row.crmId === null ? [] : [['pair', String(row.crmId)]];
+      this.#compare('row', by, this.#rows, id, { tag, life: 'alive', values: new Map([...values, ...pair]) });
     }
     for (const id of this.#rows.keys()) if (!contacts.committed.has(id)) this.#compare('row', by, this.#rows, id, null);
   }

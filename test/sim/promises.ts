@@ -62,6 +62,7 @@ const brokenFor = (world: World, tag: string): readonly string[] => {
   const rows = [...mirror.tables.contacts.committed.values()].filter((row) => row.fields.last_name === tag);
   const contacts = account.contacts().filter((contact) => contact.last_name === tag);
   const changes = history.of(tag);
+  if (isUnrecognisable(changes)) return [];
   const lines = twins(world, tag, rows.length, contacts.length, changes);
   if (lines.length > 0 || isExcused(world, tag)) return lines;
   if (contacts.length === 0 && nobodyAnswers(account)) return [];
@@ -74,6 +75,16 @@ const brokenFor = (world: World, tag: string): readonly string[] => {
   const differing = differences(ends, world.schedule);
   if (differing.length > 0) return [`${tag}: ${differing.join(', ')}`];
   return [...lifeKept(world, tag, ends, changes), ...editsKept(world, tag, ends, changes)];
+};
+
+/**
+ * Created by us, and renamed there before the lost answer could be asked for: without CRM_EXTERNAL_ID_FIELD nothing tells that it is ours. The
+ * gap is named in docs/SPEC.md.
+ */
+const isUnrecognisable = (changes: readonly Change[]): boolean => {
+  const pairedAt = changes.find(({ field }) => field === 'pair')?.seq ?? Number.POSITIVE_INFINITY;
+  const isOurs = changes.some(({ side, by, field }) => side === 'crm' && by === 'sync' && field === 'life');
+  return isOurs && changes.some(({ side, by, field, seq }) => side === 'crm' && by === 'person' && field === 'first_name' && seq < pairedAt);
 };
 
 /** One row at most, and one contact more only for each one that was gone before. */
@@ -103,6 +114,9 @@ const isExcused = ({ account, mirror, history }: World, tag: string): boolean =>
 /** Without a call that reads them, activities are only ever written. */
 const isReadable = (field: string, { mode }: Schedule): boolean => mode === 'upstream' || !field.startsWith('link:activities');
 
+const isToldLate = (field: string, { mode }: Schedule): boolean =>
+  field.startsWith('link:activities') || (mode === 'documented' && field.startsWith('link:'));
+
 const differences = ({ row, contact }: Ends, schedule: Schedule): readonly string[] => {
   if (row === null || contact === null) return [];
   const fields = [...new Set([...row.keys(), ...contact.keys()])].filter((field) => isReadable(field, schedule));
@@ -114,8 +128,22 @@ const lifeKept = (world: World, tag: string, ends: Ends, changes: readonly Chang
   const lives = changes.filter(({ field }) => field === 'life');
   const byPerson = (side: Change['side']) => lives.findLast((change) => change.side === side && change.by === 'person');
   const [here, there] = [byPerson('row'), byPerson('crm')];
-  const isUndone = ends.row !== null && ((here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq) || (there !== undefined && there.value !== 'alive'));
+  // A contact that was deleted there before anybody knew that it was our create's is only seen to be missing.
+  const isKnown = changes.some(({ field, seq }) => field === 'pair' && seq < (there?.seq ?? 0));
+  const isUndoneHere = here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq;
+  // Between the restore and the note of it the process may die.
+  const isUndoneThere = there !== undefined && there.value !== 'alive' && isKnown && !hasAccident(world.schedule);
+  const isUndone = ends.row !== null && (isUndoneHere || isUndoneThere);
   return isUndone && !hasConflict(world, tag, 'contact') ? [`${tag}: a deletion was undone without a conflict`] : [];
+};
+
+const hasAccident = ({ events }: Schedule): boolean => events.some((event) => event.side === 'sync' && (event.crashAt !== null || event.refuseAt !== null));
+
+const isLoggedLink = ({ mirror, history }: World, tag: string, field: string): boolean => {
+  const [prefix, kind = '', id] = field.split(':');
+  if (prefix !== 'link') return false;
+  const logged = [...mirror.tables.log.committed.values()].filter((row) => history.tagOfRow.get(row.contactId) === tag);
+  return logged.some(({ oldValues, newValues }) => String({ ...oldValues, ...newValues }[kind]) === id);
 };
 
 const hasConflict = ({ mirror, history }: World, tag: string, field: string, side?: 'local' | 'remote', value: string | null = null): boolean =>
@@ -127,12 +155,14 @@ const hasConflict = ({ mirror, history }: World, tag: string, field: string, sid
   });
 
 const editsKept = (world: World, tag: string, ends: Ends, changes: readonly Change[]): readonly string[] => {
-  const fields = new Set(changes.map(({ field }) => field).filter((field) => field !== 'life' && isReadable(field, world.schedule)));
+  const fields = new Set(changes.map(({ field }) => field).filter((field) => field !== 'life' && field !== 'pair' && isReadable(field, world.schedule)));
   return [...fields].flatMap((field) => {
     const ofField = changes.filter((change) => change.field === field);
     const isVoid = { row: endsLife.row, crm: ends.row === null ? endsLife.crm.gone : endsLife.crm[world.schedule.mode] };
     const local = lastEdit(changes, ofField, 'row', isVoid.row);
     const remote = lastEdit(changes, ofField, 'crm', isVoid.crm);
+    // A link that no list tells was not known yet when its row was deleted.
+    if (ends.row === null && isToldLate(field, world.schedule)) return [];
     return judge(world, tag, ends, ofField, local, remote).map((line) => `${tag}: ${field} ${line}`);
   });
 };
@@ -186,18 +216,22 @@ const judge = (world: World, tag: string, ends: Ends, ofField: readonly Change[]
     hasConflict(world, tag, 'contact') || (conflictField === 'phones' ? hasConflict(world, tag, 'phones') : hasConflict(world, tag, field, side, value));
   // Of two edits of one phone or link the one that adds or changes outlives the one that removes, and there is nothing to decide.
   const outlived = (edit: Change, other: Change | null): boolean => isElement(field) && edit.value === null && other !== null && other.value !== null;
+  // A link that is edited here and not settled stays as it was edited, whatever the CRM shows meanwhile.
+  const isOurLink = isLoggedLink(world, tag, field);
 
   if (local !== null && !(alive && final === local.value) && !outlived(local, remote)) {
     if (!heldSince(ofField, 'crm', local.value, local.seq) && !recorded('local', local.value)) lines.push(`lost its local edit to ${local.value}`);
   }
-  if (remote !== null && !(alive && final === remote.value) && !outlived(remote, local) && !world.witness.unseeable.has(remote.seq)) {
+  if (remote !== null && !(alive && final === remote.value) && !outlived(remote, local) && !isOurLink && !world.witness.unseeable.has(remote.seq)) {
     if (!heldSince(ofField, 'row', remote.value, remote.seq) && !recorded('remote', remote.value)) lines.push(`lost its remote edit to ${remote.value}`);
   }
+  if (!alive || lines.length > 0 || (local === null && remote === null) || hasConflict(world, tag, 'contact')) return lines;
   // What came back with its contact is what it was at last, void or not.
-  const expected = (['row', 'crm'] as const).map((side) => ofField.findLast((change) => change.side === side && change.by === 'person')?.value);
-  if (alive && lines.length === 0 && (local !== null || remote !== null) && !expected.includes(final)) lines.push(`is ${final}, though the last edits were to ${expected.join(' and ')}`);
-  return lines;
+  const last = (['row', 'crm'] as const).flatMap((side) => ofField.findLast((change) => change.side === side && change.by === 'person') ?? []);
+  if (last.some(({ seq, value }) => value === final || world.witness.unseeable.has(seq))) return lines;
+  return [`is ${final}, though the last edits were to ${last.map(({ value }) => value).join(' and ')}`];
 };
+
 
 /** What kind of promise is broken, without who and what: a shrunk schedule has to break the same one. */
 export const kindOf = (line: string): string => (line.split('\n')[0] ?? '').replaceAll(/\b[LR]\d+|"[^"]*"|\d+/g, '#');

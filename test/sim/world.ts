@@ -54,6 +54,8 @@ export interface Life {
   readonly term: Term;
   readonly deps: SyncDeps;
   readonly memory: PushMemory;
+  /** The attempts of the life before are known to be unknown. */
+  isReady: boolean;
 }
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -139,7 +141,7 @@ const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake:
     signal: stopping.signal,
     giveUp: giveUp.signal,
   };
-  return { deps, memory: watchedMemory(witness) };
+  return { deps, memory: watchedMemory(witness), isReady: false };
 };
 
 /** Tells the witness when a pull of changes begins, … */

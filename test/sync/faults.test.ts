@@ -84,7 +84,9 @@ const strike = async (harness: Harness, call: CallName, kinds: readonly FaultKin
   // Nobody searches but for a create of unknown outcome.
   if (call === 'search') sandbox.fault({ call: 'create', kind: 'reset-after', times: CONSUMING });
   const faults = kinds.map((kind) => sandbox.fault({ call, kind, retryAfterSeconds: 0 }));
-  for (let day = 0; call === 'customFields' && day < kinds.length; day += 1) {
+  // Nobody asks for the fields but the daily probe.
+  const days = call === 'customFields' ? kinds.length : 0;
+  for (let day = 0; day < days; day += 1) {
     await sql('delete from sync.capabilities');
     await probe();
   }
@@ -116,7 +118,7 @@ describe.concurrent.each(MODES)('in %s mode, with edits of every kind under way 
         await harness.sync();
         await pushDue(harness.deps, harness.memory);
         fault.cancel();
-        expect(fault.fired, kind).toBeGreaterThan(0);
+        expect([kind, fault.fired > 0]).toEqual([kind, true]);
       }
       await settleAndSweep(harness);
       await retryParked(harness);
@@ -150,7 +152,7 @@ describe.concurrent.each(['reset-after', '500-after', 'hang-after', 'truncated',
       await expectInStep(harness, { once, mayBeGone: new Set(), before: new Set() }, KINDS.upstream);
       expect(harness.account.contacts().filter(({ first_name: name }) => name?.startsWith('Deleted'))).toEqual([]);
       // Only what the CRM never got is sent a second time.
-      if (kind !== 'html-200') expect(harness.account.calls.count('create')).toBe(rows.size);
+      expect(harness.account.calls.count('create') > rows.size).toBe(kind === 'html-200');
     });
   }, 60_000);
 });
@@ -181,7 +183,29 @@ describe.concurrent('a create whose answer is lost', () => {
       await harness.settle();
       expect(await harness.differences()).toEqual([]);
       const annas = harness.account.contacts().filter(({ first_name: name }) => name === 'Anna');
-      expect(annas.map(({ last_name: name }) => name).toSorted()).toEqual(['Another', null]);
+      expect(new Set(annas.map(({ last_name: name }) => name))).toEqual(new Set(['Another', null]));
+      expect(annas).toHaveLength(2);
+    });
+  });
+});
+
+describe.concurrent('an update whose answer is lost', () => {
+  it('is not sent again before the contact was read, even if reading fails at first', async () => {
+    // Under this policy nobody looks at the CRM before a push.
+    await within({ seed: { contacts: 5 }, settings: { conflictPolicy: 'mirror', backoff: { minMs: 5, maxMs: 40 } } }, async (harness) => {
+      const { take } = await seeded(harness);
+      const { id, crmId } = await take();
+      await harness.sql(`update crm.contacts set city = 'here' where id = $1`, [id]);
+      harness.sandbox.fault({ call: 'update', kind: 'reset-after' });
+      for (const kind of ['500-before', '401', 'html-200'] as const) harness.sandbox.fault({ call: 'retrieve', kind });
+      for (let round = 0; round < 5; round += 1) {
+        await pushDue(harness.deps, harness.memory);
+        await harness.deps.clock.sleep((await harness.mirror.nextDueMs({ creates: true })) ?? 0);
+      }
+      expect(harness.account.contact(crmId)?.city).toBe('here');
+      expect(harness.account.calls.count('update')).toBe(1);
+      await harness.settle();
+      await expectInStep(harness, { once: [], mayBeGone: new Set(), before: new Set() }, KINDS.upstream);
     });
   });
 });
@@ -250,16 +274,19 @@ describe.concurrent('what the CRM refuses', () => {
   });
 
   it('a contact that the CRM fails to read for good keeps neither pull nor push waiting', async () => {
-    await within({ mode: 'documented', seed: { contacts: 20 } }, async (harness) => {
+    await within({ mode: 'documented', seed: { contacts: 40 } }, async (harness) => {
       const { take } = await seeded(harness);
       const [poisoned, other] = [await take(), await take()];
+      // More than are read side by side, the poisoned one among the first.
+      await harness.sql(`insert into sync.marks select crm_id, 'links' from crm.contacts`);
+      await harness.sql(`insert into sync.marks values ($1, 'deferred')`, [poisoned.crmId]);
       const fault = harness.sandbox.fault({ call: 'retrieve', kind: '500-before', times: Infinity, match: ({ id }) => id === String(poisoned.crmId) });
       harness.account.update(poisoned.crmId, { city: 'there' });
       harness.account.update(other.crmId, { city: 'there' });
       await harness.sql(`update crm.contacts set street = 'here' where id = $1`, [other.id]);
       await harness.sync();
-      await harness.sync();
       expect(harness.account.contact(other.crmId)).toMatchObject({ street: 'here' });
+      expect(await harness.sql('select distinct crm_id from sync.marks')).toEqual([{ crm_id: poisoned.crmId }]);
       expect(await harness.differences(KINDS.documented)).toEqual([]);
       fault.cancel();
       await harness.settle();
@@ -280,7 +307,7 @@ describe.concurrent.each(MODES)('lists that leave contacts out, in %s mode', (mo
       for (let round = 0; round < 2; round += 1) {
         await harness.sync();
         const { complete } = await sweepOnce(harness.deps, 'sweep', null);
-        if (kind === 'empty-list') expect(complete).toBe(false);
+        expect(complete).toBe(false);
       }
       const left = Number((await harness.sql('select count(*)::int as n from crm.contacts'))[0]?.['n']);
       // The deleted one may be gone, by a 404 for its own id.

@@ -66,19 +66,16 @@ describe.each(['documented', 'upstream'] as const)('in %s mode, a person in the 
     await open(mode);
     const { id, crmId } = await first();
     const custom = Object.fromEntries(harness.account.customFields().map(({ name }) => [name, null]));
-    harness.account.update(crmId, {
-      ...{ first_name: 'Ada', last_name: 'Byron', email: 'ada@set.example', job_title: 'a', street: 'b', city: 'c', state: 'd', postal_code: 'e' },
-      ...{ user_id: 2, source_id: 2, country_id: 2, phones: [{ number: '+1 202 555 0100', type: 'other' }] },
-    });
+    const texts = { first_name: 'Ada', last_name: 'Byron', email: 'ada@set.example', job_title: 'a', street: 'b', city: 'c', state: 'd', postal_code: 'e' };
+    const phones = [{ number: '+1 202 555 0100', type: 'other' }];
+    harness.account.update(crmId, { ...texts, user_id: 2, source_id: 2, country_id: 2, phones });
     await harness.settle();
-    expect(await rowOf(id)).toMatchObject({ first_name: 'Ada', email: 'ada@set.example', country_id: 2, phones: [{ number: '+1 202 555 0100', type: 'other' }] });
+    expect(await rowOf(id)).toMatchObject({ ...texts, user_id: 2, country_id: 2, phones });
     await equal(mode);
-    harness.account.update(crmId, {
-      ...{ last_name: null, email: null, job_title: null, street: null, city: null, state: null, postal_code: null },
-      ...{ user_id: null, source_id: null, country_id: null, phones: [], ...custom },
-    });
+    const cleared = Object.fromEntries(Object.keys(texts).map((name) => [name, name === 'first_name' ? 'Ada' : null]));
+    harness.account.update(crmId, { ...cleared, ...custom, user_id: null, source_id: null, country_id: null, phones: [] });
     await harness.settle();
-    expect(await rowOf(id)).toMatchObject({ first_name: 'Ada', email: null, user_id: null, phones: [] });
+    expect(await rowOf(id)).toMatchObject({ ...cleared, user_id: null, source_id: null, country_id: null, phones: [] });
     await equal(mode);
   });
 
@@ -97,14 +94,16 @@ describe.each(['documented', 'upstream'] as const)('in %s mode, a person in the 
       if (before.length > 0) account.detach(crmId, { [kind]: before });
       await harness.settle();
       await equal(mode);
+      expect(account.contact(crmId)?.[kind]).toHaveLength(1);
     }
   });
 
   it('creates a contact with everything', async () => {
     await open(mode);
     const links = { companies: [harness.account.records('companies')[0]?.id], deals: [harness.account.records('deals')[0]?.id] };
-    harness.account.create({ first_name: 'New', email: 'new@there.example', phones: [{ number: '+41 79 000 00 00' }], ...links });
+    const { id } = harness.account.create({ first_name: 'New', email: 'new@there.example', phones: [{ number: '+41 79 000 00 00' }], ...links });
     await harness.settle();
+    expect(await harness.sql('select first_name, email from crm.contacts where crm_id = $1', [id])).toEqual([{ first_name: 'New', email: 'new@there.example' }]);
     await equal(mode);
   });
 
