@@ -1,6 +1,7 @@
 /** What the demo's audience sees. */
 import type { Clock } from '../ports/ambient.ts';
 import type { Io } from './io.ts';
+import { wrapText } from './wrap.ts';
 
 export interface Step<World> {
   /** What is done and expected, as a sentence. */
@@ -33,79 +34,75 @@ export interface Stage {
   invite(databaseUrl: string, crmUrl: string, token: string): void;
 }
 
-const paint = (io: Io, code: number, text: string): string => (io.outIsTerminal ? `\u001b[${code}m${text}\u001b[0m` : text);
-
 const WIDTH = 80;
+interface Paints {
+  readonly bold: Paint;
+  readonly dim: Paint;
+  readonly green: Paint;
+  readonly red: Paint;
+  readonly cyan: Paint;
+}
 
-/** Words of a text in lines that leave room for an indent. */
-const wrap = (text: string, indent: number): readonly string[] => {
+const paintsFor = ({ outIsTerminal }: Io): Paints => {
+  const paint =
+    (code: number): Paint =>
+    (text) =>
+      outIsTerminal ? `\u001b[${code}m${text}\u001b[0m` : text;
+  return { bold: paint(1), dim: paint(2), green: paint(32), red: paint(31), cyan: paint(36) };
+};
+
+/** One step: what was done, each deed with where, and what was seen to come of it. */
+const linesOf = ({ did, seen, ms }: Seen, { bold, dim, cyan, green }: Paints): readonly string[] => {
   const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > WIDTH - indent) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
+  for (const { where, what } of did) {
+    // Statements are to be copied as they are.
+    const parts = where === 'psql' ? what.split('\n') : wrapText(what, WIDTH - 12);
+    const name = where === 'psql' ? 'psql' : 'CRM ';
+    lines.push(...parts.map((part, at) => `${at === 0 ? cyan(name) : '    '}  ${dim(part)}`));
   }
+  const timed = seen.replace('{ms}', `${Math.round(ms ?? 0)}\u00a0ms`);
+  const painted = wrapText(timed, WIDTH - 8).map((line) => line.replace(/\d+\u00a0ms/, bold));
+  lines.push(...painted.map((line, at) => `${at === 0 ? green('✓') : ' '} ${line}`));
   return lines;
 };
 
 export const createStage = (io: Io, clock: Clock): Stage => {
-  const [bold, dim, green, red, cyan] = [1, 2, 32, 31, 36].map((code) => (text: string) => paint(io, code, text)) as [
-    Paint,
-    Paint,
-    Paint,
-    Paint,
-    Paint,
-  ];
-  const indented = (mark: string, text: string, style: Paint = (line) => line): void => {
-    for (const [at, line] of wrap(text, 8).entries()) io.out(`     ${at === 0 ? mark : ' '} ${style(line)}`);
-  };
-  const tell = ({ did, seen, ms }: Seen): void => {
-    for (const { where, what } of did) {
-      for (const [at, line] of what.split('\n').entries()) {
-        const mark = at > 0 ? '    ' : where === 'psql' ? cyan('psql') : cyan('CRM ');
-        if (where === 'psql') io.out(`     ${mark}  ${dim(line)}`);
-        else for (const [part, words] of wrap(line, 12).entries()) io.out(`     ${part === 0 ? mark : '    '}  ${dim(words)}`);
-      }
-    }
-    indented(green('✓'), seen, (line) => line.replace('{ms}', bold(`${Math.round(ms ?? 0)}\u00a0ms`)));
-  };
+  const paints = paintsFor(io);
+  const { bold, dim, green, red } = paints;
+  const say = (indent: number, lines: readonly string[]): void => lines.forEach((line) => io.out(`${' '.repeat(indent)}${line}`.trimEnd()));
   return {
-    title: (text) => {
-      io.out('');
-      io.out(`  ${bold(text)}`);
-      io.out('');
-    },
+    title: (text) => say(2, ['', bold(text), '']),
     prepare: async (what, work) => {
       const startedMs = clock.monotonicMs();
       const result = await work();
-      io.out(`  ${green('✓')} ${what} ${dim(`${Math.round(clock.monotonicMs() - startedMs)} ms`)}`);
+      say(2, [`${green('✓')} ${what} ${dim(`${Math.round(clock.monotonicMs() - startedMs)} ms`)}`]);
       return result;
     },
     play: async (steps, world) => {
       let failed = 0;
       for (const [index, { title, play }] of steps.entries()) {
         if (io.signal.aborted) return failed + steps.length - index;
-        io.out('');
-        io.out(`  ${bold(`${index + 1}. ${title}`)}`);
+        say(2, ['', bold(`${index + 1}. ${title}`)]);
         try {
-          tell(await play(world));
+          say(5, linesOf(await play(world), paints));
         } catch (error) {
           failed += 1;
           if (!(error instanceof StepFailed)) throw error;
-          indented(red('✗'), error.message);
+          say(
+            5,
+            wrapText(error.message, WIDTH - 8).map((line, at) => `${at === 0 ? red('✗') : ' '} ${line}`),
+          );
         }
       }
-      io.out('');
-      io.out(
+      const verdict =
         failed === 0
-          ? `  ${green('✓')} ${bold(`all ${steps.length} steps were seen to happen`)}`
-          : `  ${red('✗')} ${bold(`${failed} of ${steps.length} steps failed`)}`,
-      );
-      io.out('');
+          ? `${green('✓')} ${bold(`all ${steps.length} steps were seen to happen`)}`
+          : `${red('✗')} ${bold(`${failed} of ${steps.length} steps failed`)}`;
+      say(2, ['', verdict, '']);
       return failed;
     },
-    invite: (databaseUrl, crmUrl, token) => {
-      const lines = [
+    invite: (databaseUrl, crmUrl, token) =>
+      say(2, [
         bold('It keeps running. Try it, from another terminal:'),
         '',
         `psql "${databaseUrl}"`,
@@ -123,9 +120,7 @@ export const createStage = (io: Io, clock: Clock): Stage => {
         `  "${crmUrl}/contacts?per_page=1&order=updated_at|desc"`,
         '',
         dim('Ctrl-C ends everything.'),
-      ];
-      for (const line of lines) io.out(`  ${line}`);
-    },
+      ]),
   };
 };
 

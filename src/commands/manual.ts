@@ -1,5 +1,6 @@
 /** What `--help` says: each command in one line for the list, in full for its own page, with examples to copy. */
 import { SETTINGS } from '../settings.ts';
+import { wrapText } from './wrap.ts';
 
 export interface Page {
   /** For the list of commands. */
@@ -14,16 +15,6 @@ export interface Page {
 
 const WIDTH = 78;
 
-const wrap = (text: string, indent: number): readonly string[] => {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > WIDTH) lines.push(`${' '.repeat(indent)}${word}`);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
-};
-
 /** Every setting with its default and meaning: the reference, where one needs it. */
 const settingsReference = (): readonly string[] => [
   'Settings, from the environment or a file .env in the working directory (X_FILE',
@@ -31,7 +22,7 @@ const settingsReference = (): readonly string[] => [
   ...SETTINGS.flatMap(({ name, shown, meaning }) => [
     '',
     `  ${name}  (${shown.replaceAll('`', '')})`,
-    ...wrap(meaning.replaceAll('`', ''), 6),
+    ...wrapText(meaning.replaceAll('`', ''), WIDTH - 6).map((line) => `      ${line}`),
   ]),
 ];
 

@@ -85,7 +85,7 @@ const UNITS: readonly (readonly [number, string])[] = [
   [60, 'min'],
 ];
 
-export const duration = (seconds: number): string => {
+const duration = (seconds: number): string => {
   const unit = UNITS.find(([length]) => seconds >= length);
   return unit === undefined ? `${seconds.toFixed(1)} s` : `${(seconds / unit[0]).toFixed(1)} ${unit[1]}`;
 };

@@ -119,7 +119,7 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(compl
   const stopped = new AbortController();
   const look = async (): Promise<void> => {
     const run = await app.operator.currentRun();
-    if (run?.state === 'running') {
+    if (run?.state === 'running' && run.expected !== null) {
       progress.show({
         phase: run.pass !== null && run.pass > 1 ? `pass ${run.pass}` : 'contacts',
         done: run.rows_seen,

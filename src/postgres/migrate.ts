@@ -119,7 +119,7 @@ export const checkServer = (version: number, encoding: string): void => {
  * @returns how many are still to be applied
  * @throws MigrationError `database_newer`, `edited` or `mismatch`
  */
-export const checkJournal = (files: readonly MigrationMark[], applied: readonly MigrationMark[]): number => {
+const checkJournal = (files: readonly MigrationMark[], applied: readonly MigrationMark[]): number => {
   const newest = Math.max(0, ...files.map((file) => file.createdAt));
   for (const [at, mark] of applied.entries()) {
     const file = files[at];

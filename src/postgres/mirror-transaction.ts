@@ -26,7 +26,7 @@ const PAUSE_MS_MAX = 250;
 /** deadlock_detected, lock_not_available, serialization_failure: the server says that the same steps may work when run again. */
 const TRY_AGAIN: ReadonlySet<string> = new Set(['40P01', '55P03', '40001']);
 
-export const sqlStateOf = (error: unknown): string | null => (error instanceof pg.DatabaseError ? (error.code ?? null) : null);
+const sqlStateOf = (error: unknown): string | null => (error instanceof pg.DatabaseError ? (error.code ?? null) : null);
 export const isTryAgain = (error: unknown): boolean => TRY_AGAIN.has(sqlStateOf(error) ?? '');
 
 // One round trip for three statements. The epoch is read without a lock: a lock would stand in the way of the lease's renewal.

@@ -2,7 +2,7 @@
  * What a contact needs next: the fewest calls that make the CRM equal to the row. Pure; asked again after each answer, since an answer is a
  * record like any other and may change what is left.
  */
-import { canonicalFields, diffFields, LINK_KINDS, type ContactFields, type CustomFieldDefs, type FieldName, type LinkKind } from '../domain/contact.ts';
+import { canonicalFields, diffFields, LINK_KINDS, type ContactFields, type CustomFieldDefs, type CustomValue, type FieldName, type LinkKind } from '../domain/contact.ts';
 import { diffLinks } from '../domain/merge.ts';
 import type { ContactBody, LinkIds } from '../ports/crm.ts';
 import type { Situation } from '../ports/mirror.ts';
@@ -69,10 +69,10 @@ const isEmpty = (ids: LinkIds): boolean => Object.keys(ids).length === 0;
 /** A body with these fields only: every field sent may overwrite somebody's newer edit. */
 export const toBody = (fields: ContactFields, names: readonly FieldName[]): ContactBody => {
   const body: Record<string, unknown> = {};
-  const custom: Record<string, unknown> = {};
+  const custom: Record<string, CustomValue> = {};
   for (const name of names) {
     if (name in fields) body[name] = fields[name as keyof ContactFields];
     else custom[name] = fields.custom_fields[name] ?? null;
   }
-  return (Object.keys(custom).length === 0 ? body : { ...body, custom_fields: custom }) as ContactBody;
+  return Object.keys(custom).length === 0 ? body : { ...body, custom_fields: custom };
 };

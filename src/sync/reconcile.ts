@@ -56,7 +56,7 @@ export const toCanonical = (record: RemoteContact, customFields: CustomFieldDefs
   return { record, fields, links: countedLinks(record), hash: contentHash(fields), extraHash: contentHash(record.extra) };
 };
 
-export const arbiterFor = (situation: Situation, record: RemoteContact, reading: Reading): Arbiter => ({
+const arbiterFor = (situation: Situation, record: RemoteContact, reading: Reading): Arbiter => ({
   policyOf: reading.policyOf,
   editedAt: (field) => (field === 'contact' ? newest(situation) : (situation.open.editedAt.get(field) ?? null)),
   remoteAt: record.updatedAt === null ? null : new Date(record.updatedAt.getTime() + reading.clockOffsetMs),

@@ -53,7 +53,8 @@ export const describeFailures = (open: OpenCrm): void => {
         expect(script.fired).toBe(CALLS.length);
       }));
 
-    it(processed ? 'loses the answer of a write that happened' : 'keeps a write from happening', () =>
+    const title = processed ? 'loses the answer of a write that happened' : 'keeps a write from happening';
+    it(`${title} (${kind})`, () =>
       withCrm(open, { contacts: 1, ...timeout }, async ({ crm, account, fault }) => {
         fault({ call: 'create', kind, retryAfterSeconds: 0 });
         failureIn(await crm.create({ first_name: 'Ada' }, EDIT));

@@ -5,8 +5,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -41,25 +42,48 @@ const compile = async (directory: string): Promise<void> => {
   for (const name of ['drizzle', 'package.json']) await symlink(path.join(PROJECT, name), path.join(directory, name));
 };
 
-let building: Promise<BuiltProgram> | null = null;
+/** Another process is building these sources: how often to look, and after how long it must have died. */
+const LOOK_EVERY_MS = 100;
+const BUILD_MS_MAX = 60_000;
+/** Builds of earlier sources are kept no longer than a run of the tests can take. */
+const KEEP_MS = 3_600_000;
 
-/** Builds it unless these very sources are built already. Test files that run side by side may both build; the first one to finish wins. */
-export const buildProgram = async (): Promise<BuiltProgram> => await (building ??= build());
+const removeOldBuilds = async (): Promise<void> => {
+  for (const name of await readdir(CACHE)) {
+    const folder = path.join(CACHE, name);
+    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > KEEP_MS) await rm(folder, { recursive: true, force: true });
+  }
+};
+
+/** True: it is ours to build. False: another process has built it meanwhile. */
+const takeTurn = async (lock: string, directory: string): Promise<boolean> => {
+  for (const deadline = Date.now() + BUILD_MS_MAX; Date.now() < deadline; await pause(LOOK_EVERY_MS)) {
+    if (existsSync(directory)) return false;
+    if ((await mkdir(lock).catch(() => 'taken')) !== 'taken') return true;
+  }
+  return true;
+};
 
 const build = async (): Promise<BuiltProgram> => {
-  const hash = await hashOfSources();
-  const directory = path.join(CACHE, hash);
-  if (!existsSync(directory)) {
-    await mkdir(CACHE, { recursive: true });
-    const draft = await mkdtemp(path.join(CACHE, 'draft-'));
+  const directory = path.join(CACHE, await hashOfSources());
+  const lock = `${directory}.lock`;
+  const draft = `${directory}.draft`;
+  await mkdir(CACHE, { recursive: true });
+  if (!existsSync(directory) && (await takeTurn(lock, directory))) {
     try {
-      await compile(draft);
-      await rename(draft, directory).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-      });
-    } finally {
+      await removeOldBuilds();
       await rm(draft, { recursive: true, force: true });
+      await compile(draft);
+      await rename(draft, directory);
+    } finally {
+      await rm(lock, { recursive: true, force: true });
     }
   }
   return { cli: path.join(directory, 'dist', 'cli.js'), directory };
 };
+
+let building: Promise<BuiltProgram> | null = null;
+
+/** Builds it, unless these very sources are built already: test files that run side by side share one build. */
+export const buildProgram = async (): Promise<BuiltProgram> => await (building ??= build());

@@ -8,7 +8,7 @@ import { openWorld, TIMEOUT, until, type World, type WorldOptions } from './worl
 const TAKEOVER_MS_MAX = 5_000;
 
 const open = async ({ onTestFinished }: TestContext, options: WorldOptions = {}): Promise<World> => {
-  const world = await openWorld({ seed: { contacts: 60 }, ...options });
+  const world = await openWorld({ seed: { contacts: 30 }, ...options });
   onTestFinished(() => world.close());
   return world;
 };
@@ -31,9 +31,9 @@ const killAt = async (
     hit.resolve();
   };
   const unhook = at === 'answered' ? account.calls.onCall(strike) : sandbox.onRequest(strike);
-  await Promise.race([hit.promise, child.ended]);
+  const { code, stderr } = await Promise.race([hit.promise.then(() => child.ended), child.ended]);
   unhook();
-  expect((await child.ended).code, child.output().stderr).toBeNull();
+  if (code !== null) throw new Error(`it ended by itself, with ${code}:\n${stderr}`);
 };
 
 const INSERTS = `
@@ -52,20 +52,21 @@ describe('kill -9', TIMEOUT, () => {
     const killed = killAt(world, first, 'answered', ({ call }) => call === 'create', 5);
     await world.sql(`begin; ${INSERTS}; ${EDITS}; ${LINKS}; commit`);
     await killed;
-    await killAt(world, world.start(['start']), 'arrived', ({ call }) => ['create', 'update', 'attach'].includes(call), 30);
+    await killAt(world, world.start(['start']), 'arrived', ({ call }) => ['create', 'update', 'attach'].includes(call), 25);
     world.start(['start']);
     await world.inStep();
     const made = world.account.contacts().filter(({ first_name: name }) => name === 'New');
-    expect(made.map(({ last_name: name }) => name).toSorted()).toEqual(Array.from({ length: 40 }, (_, n) => `Person ${n + 10}`));
-    expect(world.account.contacts().filter(({ city }) => city === 'Genf')).toHaveLength(60);
+    expect(made).toHaveLength(40);
+    expect(new Set(made.map(({ last_name: name }) => name)).size).toBe(40);
+    expect(world.account.contacts().filter(({ city }) => city === 'Genf')).toHaveLength(30);
   });
 
   it('in the middle of the first load is followed by the rest of it', async (context) => {
-    const world = await open(context, { seed: { contacts: 1300 } });
-    await killAt(world, world.start(['start']), 'answered', ({ call, path }) => call === 'list' && /[?&]page=2\b/.test(path));
+    const world = await open(context, { seed: { contacts: 200 }, account: { perPageMax: 20 } });
+    await killAt(world, world.start(['start']), 'answered', ({ call, path }) => call === 'list' && /[?&]page=5\b/.test(path));
     const [half] = await world.sql('select count(*)::int as n from crm.contacts');
     expect(half?.['n']).toBeGreaterThan(0);
-    expect(half?.['n']).toBeLessThan(1300);
+    expect(half?.['n']).toBeLessThan(200);
     world.start(['start']);
     await world.inStep();
     const runs = await world.sql(`select state, complete from sync.runs where kind = 'sweep'`);
@@ -102,6 +103,7 @@ describe.concurrent('two daemons on one database', TIMEOUT, () => {
     await until('the second leads', () => isLed(world, world.standby), TAKEOVER_MS_MAX);
     await editArrives(world, 'Thun');
     await world.inStep();
+    expect(await isLed(world, world.standby)).toBe(true);
   });
 
   it('the second leads within seconds of a stop in order of the first', async (context) => {
@@ -125,6 +127,6 @@ describe.concurrent('two daemons on one database', TIMEOUT, () => {
     await world.inStep();
     expect(await isLed(world, world.standby)).toBe(true);
     // One call for each contact: only one daemon sends.
-    expect(world.account.calls.count('update') - before).toBe(60);
+    expect(world.account.calls.count('update') - before).toBe(30);
   });
 });

@@ -59,6 +59,12 @@ export interface World {
   close(): Promise<void>;
 }
 
+/** Of a command that went well; otherwise what it said is the error. */
+export const succeeded = (ended: Ended): Ended => {
+  if (ended.code !== 0) throw new Error(`exit code ${ended.code}:\n${ended.stderr}`);
+  return ended;
+};
+
 /** Looks until there is something to see; fails with what was waited for. */
 export const until = async <T>(what: string, look: () => T | Promise<T>, deadlineMs = DEADLINE_MS): Promise<NonNullable<T>> => {
   const startedAt = performance.now();

@@ -41,7 +41,7 @@ const page = (status: number, unsure: FailureClass): CrmFailure => {
 };
 
 const spoken = (status: number, document: Document, unsure: FailureClass, headers: { readonly [name: string]: string }): CrmFailure => {
-  if (document.error !== undefined) return failed('fatal', 'access_revoked', { status, message: String(document.error) });
+  if (document.error !== undefined) return failed('fatal', 'access_revoked', { status, message: JSON.stringify(document.error) });
   const [kind, code] = SPOKEN[status] ?? (status >= 500 ? ([unsure, 'server_error'] as const) : (['park', 'bad_request'] as const));
   const retryAfter = headers['retry-after'];
   return failed(kind, code, {
@@ -66,7 +66,7 @@ export const failureOf = (outcome: Outcome, isWrite: boolean): CrmFailure | null
       return page(outcome.status, unsure);
     case 'json': {
       const { status, body } = outcome.answer;
-      return status < 300 ? null : spoken(status, (body ?? {}) as Document, unsure, outcome.headers ?? {});
+      return status < 300 ? null : spoken(status, body ?? {}, unsure, outcome.headers ?? {});
     }
   }
 };

@@ -16,7 +16,7 @@ import { foldInto } from './fake-mirror-fold.ts';
 
 const TRIGGER = 'a trigger inside a write of relate-mirror';
 
-export const linksOf = ({ tx, world }: Step, contactId: number): LinkSets => {
+const linksOf = ({ tx, world }: Step, contactId: number): LinkSets => {
   const links = tx.all(world.tables.links).filter((link) => link.contactId === contactId);
   const ids = (kind: LinkKind) => canonicalIds(links.filter((link) => link.kind === kind).map((link) => link.id));
   return { companies: ids('companies'), deals: ids('deals'), activities: ids('activities') };
@@ -59,7 +59,7 @@ const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
   };
 };
 
-export const situationOf = (step: Step, contactId: number): Situation | null => {
+const situationOf = (step: Step, contactId: number): Situation | null => {
   const { tx, world } = step;
   const row = tx.get(world.tables.contacts, contactId);
   const state = tx.get(world.tables.states, contactId);

@@ -17,12 +17,12 @@ import { createPushMemory, type PushMemory } from '../../src/sync/push.ts';
 import { createCapabilityStore, probeOnce, syncOnce } from '../../src/sync/rounds.ts';
 import { createTestDatabase } from '../database.ts';
 
-export const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** High enough never to be in a test's way, and told in the headers. */
 const RATE = 1_000_000;
 
-export const SETTINGS: SyncSettings = {
+const SETTINGS: SyncSettings = {
   conflictPolicy: 'newest',
   backoff: { minMs: 20, maxMs: 200 },
   brake: { rows: 25, share: 0.1, max: 1000 },
