@@ -55,7 +55,8 @@ export class LeaderExists extends Error {
 /** Connections of the pool: each worker of the push one, and one each for pull, sweep, links and the rest. */
 const POOL_MAX = 12;
 const PUSH_CONCURRENCY = 6;
-const CHANNELS = ['relate_mirror_change', 'relate_mirror_request'];
+const CHANGE_CHANNEL = 'relate_mirror_change';
+const REQUEST_CHANNEL = 'relate_mirror_request';
 /** A commit may come this late behind the `updated_at` that it carries. */
 const OVERLAP_MS = 120_000;
 /** Shorter loses fewer edits made in the CRM just before our write, and costs one list call a push at most. */
@@ -89,7 +90,9 @@ export const createApp = (options: AppOptions): App => {
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
   const onPulled = (at: Date) => (pulledAt = at);
   const daemon = createDaemon({ ...config, depsFor, probe, clock, log, createGraceMs, onPulled });
-  const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify: () => daemon.wake() });
+  const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
+  const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
+  const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
   const service = createLeading(lease, listener, daemon, log);
   return {
     crm,

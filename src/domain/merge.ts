@@ -188,7 +188,8 @@ export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks
     const theirs = remote[kind];
     if (theirs === null) continue;
     const before = base[kind];
-    merged[kind] = before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(kind, before, local[kind], theirs, edits);
+    merged[kind] =
+      before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(kind, before, local[kind], theirs, edits);
     known[kind] = canonicalIds(theirs);
   }
   return { local: merged, base: known };

@@ -39,8 +39,8 @@ export interface Daemon extends Service {
   lead(): Promise<void>;
   /** Leadership ended: the loops stop and what is in flight is given up at once. */
   follow(): Promise<void>;
-  /** Something changed in the mirror, or was requested: look now. */
-  wake(): void;
+  /** Something was edited in the mirror, or asked for (a run, a pause, a retry): look now. */
+  wake(why: 'edit' | 'request'): void;
 }
 
 /** After a wake, keep looking this often … */
@@ -86,11 +86,12 @@ export const createDaemon = (options: DaemonOptions): Daemon => {
       await Promise.all(term.loops.map((loop) => loop.start()));
       await Promise.all([pull.start(), sweep.start()]);
     },
-    wake: () => {
+    wake: (why) => {
       if (term === null) return;
       term.state.wokenMs = options.clock.monotonicMs();
       term.push.wake();
-      term.sweep.wake();
+      // An edit is the push's business alone: it must not find the database busy with somebody else's look around.
+      if (why === 'request') term.sweep.wake();
     },
   };
 };

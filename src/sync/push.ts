@@ -111,7 +111,8 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
   const { conflictPolicy, freshMs } = deps.settings;
   const now = deps.clock.monotonicMs();
   if (memory.pulledAtMs !== null && now - memory.pulledAtMs < freshMs) return null;
-  if ((await deps.mirror.nextDueMs(await pushable(deps))) !== 0) return null;
+  const kinds = await pushable(deps);
+  if (kinds === null || (await deps.mirror.nextDueMs(kinds)) !== 0) return null;
   const policies = await deps.mirror.fieldPolicies();
   if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
   const pulled = await pullChanges(deps, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: memory.through });
@@ -119,11 +120,18 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
   return pulled.stoppedBy;
 };
 
-/** Creates wait for the first complete sweep: what is here already may be there already. */
-const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boolean }> => ({ creates: (await mirror.account()).firstSweepAt !== null });
+/**
+ * Which edits may be pushed now; null while a person has paused it, which holds in the middle of a bulk edit as well. Creates wait for the
+ * first complete sweep: what is here already may be there already.
+ */
+const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boolean } | null> => {
+  const { paused, firstSweepAt } = await mirror.account();
+  return paused ? null : { creates: firstSweepAt !== null };
+};
 
 const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Job[]> => {
   const kinds = await pushable(deps);
+  if (kinds === null) return [];
   const context = await loadContext(deps);
   let claimed: readonly Job[] = [];
   try {

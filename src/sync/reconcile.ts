@@ -17,7 +17,18 @@ import {
   type LinkKind,
   type RemoteContact,
 } from '../domain/contact.ts';
-import { baseAfter, diffLinks, isEmptyLinks, linkDeltas, mergeFields, mergeLinks, without, type Arbiter, type FieldConflict, type Policy } from '../domain/merge.ts';
+import {
+  baseAfter,
+  diffLinks,
+  isEmptyLinks,
+  linkDeltas,
+  mergeFields,
+  mergeLinks,
+  without,
+  type Arbiter,
+  type FieldConflict,
+  type Policy,
+} from '../domain/merge.ts';
 import type { ContactWrite, Situation } from '../ports/mirror.ts';
 
 /** A record brought to canonical form once, with the hashes that tell whether it brings anything new. */
@@ -96,18 +107,24 @@ export const reconcile = (
       removeLinks: deltas.remove,
       base: sameBase(situation, baseHash, links.base) ? null : { fields: merged.base, hash: baseHash, links: links.base },
       extra: situation.extraHash === canonical.extraHash ? null : { value: record.extra, hash: canonical.extraHash },
-      crmTimes:
-        sameValue(situation.crmUpdatedAt?.getTime() ?? null, record.updatedAt?.getTime() ?? null)
-          ? null
-          : { createdAt: record.createdAt, updatedAt: record.updatedAt },
+      crmTimes: sameValue(situation.crmUpdatedAt?.getTime() ?? null, record.updatedAt?.getTime() ?? null)
+        ? null
+        : { createdAt: record.createdAt, updatedAt: record.updatedAt },
     },
     conflicts: merged.conflicts,
-    dirty: diffFields(merged.local, merged.base).some((field) => !held.has(field)) || !isEmptyLinks(toPush.attach) || !isEmptyLinks(toPush.detach),
+    dirty:
+      diffFields(merged.local, merged.base).some((field) => !held.has(field)) ||
+      !isEmptyLinks(toPush.attach) ||
+      !isEmptyLinks(toPush.detach),
   };
 };
 
 /** The base as it is if the write of an earlier attempt, of which nobody knows, has arrived: see `baseAfter`. Null where there is none. */
-export const baseIfArrived = ({ base, open: { tried } }: Situation, remote: ContactFields, customFields: CustomFieldDefs): ContactFields | null => {
+export const baseIfArrived = (
+  { base, open: { tried } }: Situation,
+  remote: ContactFields,
+  customFields: CustomFieldDefs,
+): ContactFields | null => {
   if (base === null) return null;
   const sent = canonicalFields(withValues(EMPTY_FIELDS, tried), customFields);
   return baseAfter(canonicalFields(base.fields, customFields), sent, [...tried.keys()], remote);

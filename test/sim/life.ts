@@ -2,7 +2,7 @@
 import { backfillLinks, pullOnce, sweepOnce, syncOnce } from '../../src/sync/rounds.ts';
 import { pushDue } from '../../src/sync/push.ts';
 import { createDice } from './dice.ts';
-import { actLocally, actRemotely } from './people.ts';
+import { actLocally, actRemotely, enterTwice } from './people.ts';
 import { brokenPromises, nobodyAnswers } from './promises.ts';
 import type { Action, Event, RoundKind, Rounds, Schedule } from './schedule.ts';
 import { Crash } from './scheduler.ts';
@@ -34,6 +34,10 @@ const happen = async (world: World, event: Event): Promise<void> => {
   world.clock.nowMs += 300;
   if (event.side === 'time') world.clock.nowMs += event.ms;
   else if (event.side === 'sync') await runRounds(world, event);
+  else if (event.side === 'twin') {
+    world.scheduler.start(enterTwice(world, event));
+    await drive(world, 1);
+  }
   else {
     act(world, event);
     await drive(world, 1);

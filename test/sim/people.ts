@@ -2,7 +2,7 @@
 import { canonicalPhones, type ContactFields, type LinkKind, type PhoneType } from '../../src/domain/contact.ts';
 import type { UserSession } from '../fakes/fake-user.ts';
 import type { AccountContact } from '../../src/sandbox/crm/records.ts';
-import type { Edit, EditField, Local, Remote } from './schedule.ts';
+import type { Edit, EditField, Local, Remote, Twin } from './schedule.ts';
 import type { World } from './world.ts';
 
 const PHONE_TYPES: readonly PhoneType[] = ['mobile', 'work', 'other'];
@@ -26,7 +26,20 @@ interface Person {
 const phonesAfter = (phones: Person['phones'], edit: Extract<Edit, { readonly edit: `${string}Phone` }>): Person['phones'] => {
   const { n } = edit;
   if (edit.edit === 'addPhone') return canonicalPhones([...phones, { number: `+1 ${n}`, type: PHONE_TYPES[n % 3] ?? 'mobile' }]);
-  const chosen = phones[n % Math.max(1, phones.length)]?.number;
+  /** Entered on both sides before the two ever met. */
+export const enterTwice = async ({ mirror, account, history, scheduler }: World, { n, here, there }: Twin): Promise<void> => {
+  const person = { first_name: `v${n}`, last_name: `P${n}`, email: `p${n}@mail.test` };
+  await mirror.edit(async (user) => {
+    const id = await user.insert(person);
+    await editRow(user, id, here, { phones: [], custom: {} }, () => scheduler.step(null));
+  });
+  const { columns, custom } = sumUp(there, { phones: [], custom: {} });
+  const { id } = account.create({ ...person, ...columns, ...custom });
+  linkUp(account, id, there);
+  history.observe('person');
+};
+
+const chosen = phones[n % Math.max(1, phones.length)]?.number;
   if (edit.edit === 'removePhone') return phones.filter(({ number }) => number !== chosen);
   return phones.map((phone) => (phone.number === chosen ? { number: phone.number, type: PHONE_TYPES[n % 3] ?? 'mobile' } : phone));
 };

@@ -37,7 +37,10 @@ const leftOver = ({ account, mirror, history, schedule }: World): readonly strin
 export const nobodyAnswers = (account: World['account']): boolean => !account.contacts().some(({ access }) => access !== 'none');
 
 const actionsOf = ({ events }: Schedule): readonly Action[] =>
-  events.flatMap((event) => (event.side === 'sync' ? event.during.map(({ action }) => action) : event.side === 'time' ? [] : [event]));
+  events.flatMap((event) => {
+    if (event.side === 'sync') return event.during.map(({ action }) => action);
+    return event.side === 'time' || event.side === 'twin' ? [] : [event];
+  });
 
 const parkable = (schedule: Schedule): ReadonlySet<ErrorCode> => {
   const actions = actionsOf(schedule);
@@ -129,8 +132,11 @@ const lifeKept = (world: World, tag: string, ends: Ends, changes: readonly Chang
   const byPerson = (side: Change['side']) => lives.findLast((change) => change.side === side && change.by === 'person');
   const [here, there] = [byPerson('row'), byPerson('crm')];
   // A contact that was deleted there before anybody knew that it was our create's is only seen to be missing.
-  const isKnown = changes.some(({ field, seq }) => field === 'pair' && seq < (there?.seq ?? 0));
-  const isUndoneHere = here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq;
+  const isPairedBefore = (seq: number): boolean => changes.some((change) => change.field === 'pair' && change.seq < seq);
+  const isKnown = isPairedBefore(there?.seq ?? 0);
+  // One of twins deleted before they met: what comes is the other one.
+  const wasAlone = tag.startsWith('P') && !isPairedBefore(here?.seq ?? 0);
+  const isUndoneHere = here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq && !wasAlone;
   // Between the restore and the note of it the process may die.
   const isUndoneThere = there !== undefined && there.value !== 'alive' && isKnown && !hasAccident(world.schedule);
   const isUndone = ends.row !== null && (isUndoneHere || isUndoneThere);
@@ -234,4 +240,4 @@ const judge = (world: World, tag: string, ends: Ends, ofField: readonly Change[]
 
 
 /** What kind of promise is broken, without who and what: a shrunk schedule has to break the same one. */
-export const kindOf = (line: string): string => (line.split('\n')[0] ?? '').replaceAll(/\b[LR]\d+|"[^"]*"|\d+/g, '#');
+export const kindOf = (line: string): string => (line.split('\n')[0] ?? '').replaceAll(/\b[LRP]\d+|"[^"]*"|\d+/g, '#');

@@ -25,6 +25,8 @@ export type Remote =
   | { readonly side: 'remote'; readonly act: 'create'; readonly n: number; readonly edits: readonly Edit[] }
   | { readonly side: 'remote'; readonly act: 'edit'; readonly who: number; readonly edits: readonly Edit[] }
   | { readonly side: 'remote'; readonly act: 'delete' | 'restore' | 'purge' | 'hide' | 'show' | 'lock'; readonly who: number };
+/** The same person on both sides before they ever met; only ever at the beginning, and told by the e-mail, which then nobody edits. */
+export type Twin = { readonly side: 'twin'; readonly n: number; readonly here: readonly Edit[]; readonly there: readonly Edit[] };
 export type Fault = { readonly side: 'fault'; readonly call: CallName | 'any'; readonly kind: FaultKind; readonly times: number };
 export type Action = Local | Remote | Fault;
 
@@ -43,7 +45,7 @@ export interface Rounds {
   /** The database refuses one statement at this step; the process lives on. */
   readonly refuseAt: number | null;
 }
-export type Event = Action | Rounds | { readonly side: 'time'; readonly ms: number };
+export type Event = Action | Rounds | Twin | { readonly side: 'time'; readonly ms: number };
 
 export interface Schedule {
   readonly seed: number;
@@ -65,6 +67,7 @@ const REFUSALS: readonly FaultKind[] = ['422', '403-record'];
 
 interface Maker {
   readonly dice: Dice;
+  readonly fields: readonly EditField[];
   n: number;
 }
 
@@ -72,7 +75,7 @@ const edit = (maker: Maker): Edit => {
   const { dice } = maker;
   const n = (maker.n += 1);
   const kind = dice.below(10);
-  if (kind < 6) return { edit: dice.chance(0.85) ? 'set' : 'clear', field: dice.pick(FIELDS), n };
+  if (kind < 6) return { edit: dice.chance(0.85) ? 'set' : 'clear', field: dice.pick(maker.fields), n };
   if (kind < 8) return { edit: dice.pick(['addPhone', 'addPhone', 'removePhone', 'retypePhone'] as const), n };
   return { edit: dice.chance(0.6) ? 'link' : 'unlink', kind: dice.pick(['companies', 'deals', 'activities'] as const), id: 1 + dice.below(3) };
 };
@@ -128,9 +131,13 @@ const event = (maker: Maker): Event => {
   return { side: 'time', ms: maker.dice.pick([1, 900, 5000, 60_000, 200_000]) };
 };
 
+const twin = (maker: Maker): Twin => ({ side: 'twin', n: (maker.n += 1), here: edits(maker, 4), there: edits(maker, 4) });
+
 export const makeSchedule = (seed: number): Schedule => {
   const dice = createDice(seed);
-  const maker: Maker = { dice, n: 0 };
+  const hasTwins = dice.chance(0.15);
+  const maker: Maker = { dice, fields: hasTwins ? FIELDS.filter((field) => field !== 'email') : FIELDS, n: 0 };
+  const twins = Array.from({ length: hasTwins ? 1 + dice.below(2) : 0 }, () => twin(maker));
   return {
     seed,
     mode: dice.chance(0.7) ? 'upstream' : 'documented',
@@ -138,6 +145,6 @@ export const makeSchedule = (seed: number): Schedule => {
     skewMs: dice.pick([0, 0, 400, -25_000, 25_000]),
     perPage: dice.pick([2, 3, 100]),
     freshMs: dice.pick([0, 0, 2000]),
-    events: Array.from({ length: 4 + dice.below(16) }, () => event(maker)),
+    events: [...twins, ...Array.from({ length: 4 + dice.below(16) }, () => event(maker))],
   };
 };

@@ -22,10 +22,15 @@ export interface Term {
 
 interface Waiting {
   readonly term: Term | null;
+  /** It is slow: not before this step, unless everybody is. */
+  readonly notBefore: number;
   readonly go: () => void;
   readonly die: () => void;
 }
 
+/** Now and then one is held up for so long that everybody else gets through: a slow answer, a long pause of the process. */
+const SLOW_SHARE = 0.06;
+const SLOW_STEPS_MAX = 120;
 /** More turns of the event loop than any lock is waited for: nobody will ever come back. */
 const IDLE_TURNS_MAX = 5000;
 /** Far more than any round of a simulation takes: it runs in circles. */
@@ -34,12 +39,16 @@ const STEPS_MAX = 20_000;
 export class Scheduler {
   #waiting: Waiting[] = [];
   #running = 0;
+  #step = 1;
+  #dice: Dice | null = null;
 
   /** Waits for its turn; rejects where the term has died meanwhile. `null`: a person, who outlives the process. */
   step(term: Term | null): Promise<void> {
     if (term?.dead === true) return Promise.reject(new Crash());
+    const isSlow = this.#dice?.chance(SLOW_SHARE) === true;
+    const notBefore = isSlow ? this.#step + (this.#dice?.below(SLOW_STEPS_MAX) ?? 0) : 0;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ term, go: resolve, die: () => reject(new Crash()) });
+      this.#waiting.push({ term, notBefore, go: resolve, die: () => reject(new Crash()) });
     });
   }
 
@@ -59,11 +68,12 @@ export class Scheduler {
 
   /** Lets the tasks go on one by one until none is left. @param beforeStep is told the number of each step, from 1 */
   async drive(dice: Dice, beforeStep: (step: number) => void): Promise<void> {
-    let idle = 0;
-    for (let step = 1; ; ) {
+    this.#dice = dice;
+    this.#step = 1;
+    for (let idle = 0; ; ) {
       await turn();
-      const next = this.#waiting[dice.below(Math.max(1, this.#waiting.length))];
-      if (next === undefined) {
+      const next = this.#choose(dice);
+      if (next === null) {
         idle += 1;
         // Somebody who waits for a lock comes back in the next turn.
         if (this.#running === 0 && idle > 3) return;
@@ -71,13 +81,19 @@ export class Scheduler {
         continue;
       }
       idle = 0;
-      beforeStep(step);
-      if (step === STEPS_MAX) throw new Error(`no end after ${STEPS_MAX} steps`);
-      step += 1;
+      beforeStep(this.#step);
+      if (this.#step === STEPS_MAX) throw new Error(`no end after ${STEPS_MAX} steps`);
+      this.#step += 1;
       // The interruption may have killed it.
       if (!this.#waiting.includes(next)) continue;
       this.#waiting = this.#waiting.filter((one) => one !== next);
       next.go();
     }
+  }
+
+  #choose(dice: Dice): Waiting | null {
+    if (this.#waiting.length === 0) return null;
+    const ready = this.#waiting.filter(({ notBefore }) => notBefore <= this.#step);
+    return ready.length > 0 ? dice.pick(ready) : (this.#waiting.toSorted((a, b) => a.notBefore - b.notBefore)[0] ?? null);
   }
 }

@@ -36,6 +36,10 @@ function* withSmallerEvents(schedule: Schedule): Iterable<Schedule> {
 
 function* smallerEvents(event: Event): Iterable<Event> {
   if ('edits' in event) for (const edits of fewer(event.edits)) yield { ...event, edits };
+  if (event.side === 'twin') {
+    for (const here of fewer(event.here)) yield { ...event, here };
+    for (const there of fewer(event.there)) yield { ...event, there };
+  }
   if (event.side === 'fault' && event.times > 1) yield { ...event, times: 1 };
   if (event.side !== 'sync') return;
   if (event.crashAt !== null) yield { ...event, crashAt: null };

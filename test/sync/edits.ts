@@ -81,7 +81,10 @@ export const createEditor = (harness: Harness) => {
     },
     phone: async (tag) => {
       const { id, crmId } = await take();
-      await sql('update crm.contacts set phones = phones || $2 where id = $1', [id, JSON.stringify([{ number: `+1 900 ${tag}`, type: 'other' }])]);
+      await sql('update crm.contacts set phones = phones || $2 where id = $1', [
+        id,
+        JSON.stringify([{ number: `+1 900 ${tag}`, type: 'other' }]),
+      ]);
       account.update(crmId, { last_name: null });
     },
     attach: async () => {

@@ -27,7 +27,18 @@ const KINDS: { readonly [M in SandboxMode]: readonly LinkKind[] } = {
 const MODES = ['documented', 'upstream'] as const;
 
 const EVERYWHERE: readonly FaultKind[] = [
-  ...(['reset-before', '500-before', '503-before', 'hang-before', '429', '401', '403-revoked', '404-html', 'redirect', 'html-200'] as const),
+  ...([
+    'reset-before',
+    '500-before',
+    '503-before',
+    'hang-before',
+    '429',
+    '401',
+    '403-revoked',
+    '404-html',
+    'redirect',
+    'html-200',
+  ] as const),
   // From here on a write is done, or refused, at the first strike: each needs a contact of its own.
   ...(['reset-after', '500-after', 'hang-after', 'truncated', '403-record', '422'] as const),
 ];
@@ -94,18 +105,22 @@ const strike = async (harness: Harness, call: CallName, kinds: readonly FaultKin
 };
 
 describe.concurrent.each(MODES)('in %s mode, with edits of every kind under way on both sides', (mode) => {
-  it.each(CALLS[mode])('both sides are equal after every fault of %s', async (call, focus) => {
-    await within({ mode, seed: { contacts: 32 } }, async (harness) => {
-      const { edit } = await seeded(harness);
-      const kinds = LISTS.has(call) ? [...EVERYWHERE, ...OF_LISTS] : EVERYWHERE;
-      const expected = await edit([...EDITS, ...Array.from({ length: CONSUMING }, () => focus)]);
-      const faults = await strike(harness, call, kinds);
-      await settleAndSweep(harness);
-      expect(kinds.filter((_kind, index) => faults[index]?.fired === 0)).toEqual([]);
-      await retryParked(harness);
-      await expectInStep(harness, expected, KINDS[mode]);
-    });
-  }, 60_000);
+  it.each(CALLS[mode])(
+    'both sides are equal after every fault of %s',
+    async (call, focus) => {
+      await within({ mode, seed: { contacts: 32 } }, async (harness) => {
+        const { edit } = await seeded(harness);
+        const kinds = LISTS.has(call) ? [...EVERYWHERE, ...OF_LISTS] : EVERYWHERE;
+        const expected = await edit([...EDITS, ...Array.from({ length: CONSUMING }, () => focus)]);
+        const faults = await strike(harness, call, kinds);
+        await settleAndSweep(harness);
+        expect(kinds.filter((_kind, index) => faults[index]?.fired === 0)).toEqual([]);
+        await retryParked(harness);
+        await expectInStep(harness, expected, KINDS[mode]);
+      });
+    },
+    60_000,
+  );
 
   it('both sides are equal after each fault struck every call for a while', async () => {
     await within({ mode, seed: { contacts: 130 }, timeoutMs: 100 }, async (harness) => {
@@ -127,35 +142,42 @@ describe.concurrent.each(MODES)('in %s mode, with edits of every kind under way 
   }, 60_000);
 });
 
-describe.concurrent.each(['reset-after', '500-after', 'hang-after', 'truncated', 'html-200'] as const)('a create whose answer is lost (%s)', (kind) => {
-  it('is adopted and not doubled, with e-mail, with phone and with neither, edited and deleted meanwhile', async () => {
-    await within({ seed: { contacts: 30 } }, async (harness) => {
-      const { insert } = await seeded(harness);
-      const rows = new Map<string, number>();
-      for (const fate of ['Kept', 'Edited', 'Deleted']) {
-        for (const identity of ['mail', 'phone', 'nothing']) {
-          const name = `${fate} ${identity}`;
-          const email = identity === 'mail' ? `${fate}@lost.example`.toLowerCase() : null;
-          rows.set(name, await insert(name, email, identity === 'phone' ? `+41 78 00${rows.size}` : null));
+describe.concurrent.each(['reset-after', '500-after', 'hang-after', 'truncated', 'html-200'] as const)(
+  'a create whose answer is lost (%s)',
+  (kind) => {
+    it('is adopted and not doubled, with e-mail, with phone and with neither, edited and deleted meanwhile', async () => {
+      await within({ seed: { contacts: 30 } }, async (harness) => {
+        const { insert } = await seeded(harness);
+        const rows = new Map<string, number>();
+        for (const fate of ['Kept', 'Edited', 'Deleted']) {
+          for (const identity of ['mail', 'phone', 'nothing']) {
+            const name = `${fate} ${identity}`;
+            const email = identity === 'mail' ? `${fate}@lost.example`.toLowerCase() : null;
+            rows.set(name, await insert(name, email, identity === 'phone' ? `+41 78 00${rows.size}` : null));
+          }
         }
-      }
-      harness.sandbox.fault({ call: 'create', kind, times: rows.size });
-      for (let round = 0; round < 5 && harness.account.calls.count('create') < rows.size; round += 1) await pushDue(harness.deps, harness.memory);
-      for (const [name, id] of rows) {
-        if (name.startsWith('Edited')) {
-          await harness.sql(`update crm.contacts set job_title = 'since then', email = $2, phones = '[]' where id = $1`, [id, `new${id}@lost.example`]);
+        harness.sandbox.fault({ call: 'create', kind, times: rows.size });
+        for (let round = 0; round < 5 && harness.account.calls.count('create') < rows.size; round += 1)
+          await pushDue(harness.deps, harness.memory);
+        for (const [name, id] of rows) {
+          if (name.startsWith('Edited')) {
+            await harness.sql(`update crm.contacts set job_title = 'since then', email = $2, phones = '[]' where id = $1`, [
+              id,
+              `new${id}@lost.example`,
+            ]);
+          }
+          if (name.startsWith('Deleted')) await harness.sql('delete from crm.contacts where id = $1', [id]);
         }
-        if (name.startsWith('Deleted')) await harness.sql('delete from crm.contacts where id = $1', [id]);
-      }
-      await harness.settle(200);
-      const once = [...rows.keys()].filter((name) => !name.startsWith('Deleted'));
-      await expectInStep(harness, { once, mayBeGone: new Set(), before: new Set() }, KINDS.upstream);
-      expect(harness.account.contacts().filter(({ first_name: name }) => name?.startsWith('Deleted'))).toEqual([]);
-      // Only what the CRM never got is sent a second time.
-      expect(harness.account.calls.count('create') > rows.size).toBe(kind === 'html-200');
-    });
-  }, 60_000);
-});
+        await harness.settle(200);
+        const once = [...rows.keys()].filter((name) => !name.startsWith('Deleted'));
+        await expectInStep(harness, { once, mayBeGone: new Set(), before: new Set() }, KINDS.upstream);
+        expect(harness.account.contacts().filter(({ first_name: name }) => name?.startsWith('Deleted'))).toEqual([]);
+        // Only what the CRM never got is sent a second time.
+        expect(harness.account.calls.count('create') > rows.size).toBe(kind === 'html-200');
+      });
+    }, 60_000);
+  },
+);
 
 describe.concurrent('a create whose answer is lost', () => {
   it('is found where the CRM has stored its phone in another form', async () => {
@@ -236,12 +258,17 @@ describe.concurrent('what the CRM refuses', () => {
       const { take } = await seeded(harness);
       const { id, crmId } = await take();
       await harness.sql(`update crm.contacts set email = 'not an address' where id = $1`, [id]);
-      const free = harness.account.records('activities').find((record) => harness.account.contact(crmId)?.activities.includes(record.id) === false);
+      const free = harness.account
+        .records('activities')
+        .find((record) => harness.account.contact(crmId)?.activities.includes(record.id) === false);
       await harness.sql('insert into crm.contact_activities values ($1, $2)', [id, free?.id]);
       await harness.sql('insert into crm.contact_companies values ($1, 999999)', [id]);
       await harness.settle();
       const parked = await harness.sql('select distinct op, error_code from sync.parked order by op');
-      expect(parked).toEqual([{ op: 'attach', error_code: 'link_refused' }, { op: 'update', error_code: 'invalid' }]);
+      expect(parked).toEqual([
+        { op: 'attach', error_code: 'link_refused' },
+        { op: 'update', error_code: 'invalid' },
+      ]);
       expect(harness.account.contact(crmId)?.activities).toContain(free?.id);
     });
   });
@@ -265,7 +292,9 @@ describe.concurrent('what the CRM refuses', () => {
         expect(await harness.sync()).toMatchObject({ code });
         // It asked whether it is over, with one call, and left it at that.
         expect(harness.account.calls.count() - calls).toBe(1);
-        expect(await harness.sql(`select state from sync.change_log where settled_at is null and state in ('sending', 'parked')`)).toEqual([]);
+        expect(await harness.sql(`select state from sync.change_log where settled_at is null and state in ('sending', 'parked')`)).toEqual(
+          [],
+        );
         repair();
       }
       await harness.settle();
@@ -278,10 +307,14 @@ describe.concurrent('what the CRM refuses', () => {
       const { take } = await seeded(harness);
       const [poisoned, other] = [await take(), await take()];
       // More than are read side by side, the poisoned one among the first.
-      await harness.sql(`insert into sync.marks select crm_id, 'links' from crm.contacts`);
+      await harness.sql(`insert into sync.marks select crm_id, 'links' from crm.contacts order by crm_id`);
       await harness.sql(`insert into sync.marks values ($1, 'deferred')`, [poisoned.crmId]);
-      const fault = harness.sandbox.fault({ call: 'retrieve', kind: '500-before', times: Infinity, match: ({ id }) => id === String(poisoned.crmId) });
-      harness.account.update(poisoned.crmId, { city: 'there' });
+      const fault = harness.sandbox.fault({
+        call: 'retrieve',
+        kind: '500-before',
+        times: Infinity,
+        match: ({ id }) => id === String(poisoned.crmId),
+      });
       harness.account.update(other.crmId, { city: 'there' });
       await harness.sql(`update crm.contacts set street = 'here' where id = $1`, [other.id]);
       await harness.sync();

@@ -216,6 +216,25 @@ describe('links', () => {
   });
 });
 
+describe('pausing', () => {
+  it('stops a push in the middle of a bulk edit, and resuming ends it', async () => {
+    const paused = harness.sandbox.onRequest(async ({ call }) => {
+      if (call === 'update') await harness.sql('select sync.pause()');
+    });
+    await harness.sql(`update crm.contacts set postal_code = 'paused ' || id`);
+    await harness.sync();
+    paused();
+    const pushed = writes().length;
+    expect(pushed).toBeGreaterThan(0);
+    expect(pushed).toBeLessThan(20);
+    expect(await harness.sync()).toBeNull();
+    expect(writes()).toHaveLength(pushed);
+    await harness.sql('select sync.resume()');
+    await equal();
+    expect(writes().length).toBeGreaterThan(pushed);
+  });
+});
+
 describe('deleting', () => {
   it('is one DELETE', async () => {
     const { id, crm_id: crmId } = await next();

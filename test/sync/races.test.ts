@@ -112,13 +112,18 @@ const MEANWHILE: { readonly [name: string]: Meanwhile } = {
   },
   'its phones': {
     // No two contacts may share a number.
-    edit: async ({ id }) => await harness.sql(`update crm.contacts set phones = jsonb_build_array(jsonb_build_object('number', '+1 900 ' || id)) where id = $1`, [id]),
+    edit: async ({ id }) =>
+      await harness.sql(`update crm.contacts set phones = jsonb_build_array(jsonb_build_object('number', '+1 900 ' || id)) where id = $1`, [
+        id,
+      ]),
     check: (row) => expect(there(row)?.phones.map(({ number }) => number)).toEqual([`+1 900 ${row.id}`]),
   },
   'its links': {
     edit: async ({ id }) => {
       await harness.sql('delete from crm.contact_companies where contact_id = $1', [id]);
-      await harness.sql('insert into crm.contact_deals select $1, d.id from crm.deals d order by d.id limit 1 on conflict do nothing', [id]);
+      await harness.sql('insert into crm.contact_deals select $1, d.id from crm.deals d order by d.id limit 1 on conflict do nothing', [
+        id,
+      ]);
     },
     check: (row) => {
       expect(there(row)?.companies).toEqual([]);
@@ -174,7 +179,9 @@ describe('while a create is under way, somebody edits', () => {
   const nameNow = (): string => `New ${people}`;
   const insert = async (): Promise<number> => {
     people += 1;
-    const [row] = await harness.sql(`insert into crm.contacts (first_name, city, street) values ($1, 'sooner', 'base') returning id`, [nameNow()]);
+    const [row] = await harness.sql(`insert into crm.contacts (first_name, city, street) values ($1, 'sooner', 'base') returning id`, [
+      nameNow(),
+    ]);
     await harness.sql('insert into crm.contact_companies select $1, c.id from crm.companies c order by c.id limit 1', [row?.['id']]);
     return Number(row?.['id']);
   };
@@ -203,7 +210,9 @@ describe('while a create is under way, somebody edits', () => {
     const id = await insert();
     const deps = onceAfter('create', async () => await pullOnce(harness.deps, createPushMemory()));
     await push(deps);
-    expect(await harness.sql(`select id, crm_id from crm.contacts where first_name = $1`, [nameNow()])).toEqual([{ id, crm_id: created(id).crmId }]);
+    expect(await harness.sql(`select id, crm_id from crm.contacts where first_name = $1`, [nameNow()])).toEqual([
+      { id, crm_id: created(id).crmId },
+    ]);
     await equal();
   });
 });
@@ -216,7 +225,10 @@ describe('while link calls are under way, somebody edits the same links', () => 
     const company = otherId('companies', row);
     await harness.sql('insert into crm.contact_companies values ($1, $2)', [row.id, company]);
     if (answer === 'lost') harness.sandbox.fault({ call: 'attach', kind: 'reset-after' });
-    const happened = onceDuring('attach', async () => await harness.sql('delete from crm.contact_companies where contact_id = $1 and company_id = $2', [row.id, company]));
+    const happened = onceDuring(
+      'attach',
+      async () => await harness.sql('delete from crm.contact_companies where contact_id = $1 and company_id = $2', [row.id, company]),
+    );
     await equal();
     expect(happened()).toBe(true);
     expect(there(row)?.companies).not.toContain(company);
@@ -241,7 +253,10 @@ describe('while link calls are under way, somebody edits the same links', () => 
     await harness.sql('delete from crm.contact_companies where contact_id = $1 and company_id = $2', [row.id, gone]);
     await harness.sql('insert into crm.contact_companies values ($1, $2)', [row.id, added]);
     if (answer === 'lost') harness.sandbox.fault({ call: 'sync', kind: 'reset-after' });
-    const happened = onceDuring('sync', async () => await harness.sql('insert into crm.contact_companies values ($1, $2)', [row.id, later]));
+    const happened = onceDuring(
+      'sync',
+      async () => await harness.sql('insert into crm.contact_companies values ($1, $2)', [row.id, later]),
+    );
     await equal();
     expect(happened()).toBe(true);
     expect(there(row)?.companies).toEqual(expect.arrayContaining([added, later]));
@@ -281,14 +296,18 @@ describe('while a page is under way, somebody edits', () => {
   it.each(CASES.flatMap(([name, meanwhile]) => (['before', 'after'] as const).map((moment) => [name, moment, meanwhile] as const)))(
     '%s, committed %s the CRM reads: both edits survive',
     async (name, moment, { edit, check }) => {
-        const row = await prepared();
+      const row = await prepared();
       await harness.sql(`update crm.contacts set city = 'sooner' where id = $1`, [row.id]);
       await harness.settle();
       harness.account.update(row.crmId, { job_title: 'there' });
       if (moment === 'before') {
         onceDuring('list', async () => await edit(row));
         await pullOnce(harness.deps, createPushMemory());
-      } else await pullOnce(onceAfter('list', async () => await edit(row)), createPushMemory());
+      } else
+        await pullOnce(
+          onceAfter('list', async () => await edit(row)),
+          createPushMemory(),
+        );
       await equal();
       // An edit there outlives a deletion here under the policy `newest`.
       if (!name.includes('deleting')) check(row);
@@ -310,7 +329,9 @@ describe('while a page is under way, somebody edits', () => {
     expect((await rowOf(row))?.['city']).toBe('later');
     await equal();
     expect(there(row)).toMatchObject({ city: 'later', street: 'there' });
-    expect(harness.account.calls.calls.filter(({ call, body }) => call === 'update' && JSON.stringify(body).includes('base'))).toHaveLength(1);
+    expect(harness.account.calls.calls.filter(({ call, body }) => call === 'update' && JSON.stringify(body).includes('base'))).toHaveLength(
+      1,
+    );
   });
 
   it('and the deletion is pushed and settled before the page is stored: the row does not come back', async () => {
@@ -336,7 +357,11 @@ describe('while a single contact is read, somebody edits', () => {
     const row = await editor.take();
     // Not in the list, and there when asked for.
     harness.sandbox.fault({ call: 'list', kind: 'short-list', times: 4 });
-    await sweepOnce(onceAfter('retrieve', async () => await harness.sql('delete from crm.contacts where id = $1', [row.id])), 'sweep', null);
+    await sweepOnce(
+      onceAfter('retrieve', async () => await harness.sql('delete from crm.contacts where id = $1', [row.id])),
+      'sweep',
+      null,
+    );
     expect(await rowOf(row)).toBeUndefined();
     await harness.settle();
     expect(there(row)?.deletedAtMs).not.toBeNull();
@@ -467,7 +492,9 @@ describe('a rule of the user’s own', () => {
     for (const { crmId } of [kept, ...gone]) harness.account.delete(crmId);
     await harness.settle();
     expect(await Promise.all([kept, ...gone].map(async (row) => (await rowOf(row)) !== undefined))).toEqual([true, false, false]);
-    expect(await harness.sql('select crm_id, error_code from sync.refused')).toEqual([{ crm_id: kept.crmId, error_code: 'database_refused' }]);
+    expect(await harness.sql('select crm_id, error_code from sync.refused')).toEqual([
+      { crm_id: kept.crmId, error_code: 'database_refused' },
+    ]);
     await harness.sql('drop table public.invoices');
     await sweepOnce(harness.deps, 'sweep', null);
     await equal();
@@ -490,7 +517,8 @@ describe('two who push at once', () => {
   it('while somebody edits on without a pause: the last word stands', async () => {
     const row = await prepared();
     const writer = (async () => {
-      for (let edit = 1; edit <= 60; edit += 1) await harness.sql('update crm.contacts set city = $2 where id = $1', [row.id, `edit ${edit}`]);
+      for (let edit = 1; edit <= 60; edit += 1)
+        await harness.sql('update crm.contacts set city = $2 where id = $1', [row.id, `edit ${edit}`]);
     })();
     const pushes = Array.from({ length: 12 }, async () => await push());
     await Promise.all([writer, ...pushes]);
