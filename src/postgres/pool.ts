@@ -40,7 +40,9 @@ export const createPool = (options: PoolOptions): Pool => {
     max: options.max,
     idleTimeoutMillis: IDLE_TIMEOUT_MS,
   });
-  const broke = (error: Error): void => options.log?.warn({ code: errorCode(error) }, 'a connection to Postgres broke');
+  const broke = (error: Error): void => {
+    if (!pool.ending) options.log?.warn({ code: errorCode(error) }, 'a connection to Postgres broke');
+  };
   // The pool listens to idle clients only; one that breaks while it is checked out and no query runs would otherwise end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', broke);

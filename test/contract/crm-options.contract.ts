@@ -12,7 +12,8 @@ export const describeOptions = (open: OpenCrm): void => {
       withCrm(open, { contacts: 3 }, async ({ crm, account }) => {
         account.delete(3);
         const options = { ...EDIT, signal: AbortSignal.abort() };
-        for (const call of CALLS) expect(failureIn(await EVERY_CALL[call](crm, options))).toMatchObject({ class: 'retry', code: 'aborted', status: null });
+        for (const call of CALLS)
+          expect(failureIn(await EVERY_CALL[call](crm, options))).toMatchObject({ class: 'retry', code: 'aborted', status: null });
         expect(account.calls.count()).toBe(0);
       }));
 
@@ -38,7 +39,10 @@ export const describeOptions = (open: OpenCrm): void => {
           const result = EVERY_CALL[call](crm, { ...EDIT, [name]: giving.signal });
           await arrived;
           giving.abort();
-          expect([call, failureIn(await result)]).toMatchObject([call, { class: isWrite(call) ? 'unknown' : 'retry', code: 'connection_reset' }]);
+          expect([call, failureIn(await result)]).toMatchObject([
+            call,
+            { class: isWrite(call) ? 'unknown' : 'retry', code: 'connection_reset' },
+          ]);
           expect(script.fired).toBe(1);
         }
       }),

@@ -78,7 +78,10 @@ export const describeReads = (open: OpenCrm): void => {
 
     it('refuses search fields that it does not have, and an order by a column that it does not have', () =>
       withCrm(open, { contacts: 1 }, async ({ crm }) => {
-        expect(failureIn(await crm.list({ q: 'x', searchFields: [{ field: 'nonsense' }] }, EDIT))).toMatchObject({ class: 'park', code: 'forbidden' });
+        expect(failureIn(await crm.list({ q: 'x', searchFields: [{ field: 'nonsense' }] }, EDIT))).toMatchObject({
+          class: 'park',
+          code: 'forbidden',
+        });
         const nonsense = await crm.list({ order: { field: 'nonsense' } }, EDIT);
         expect(failureIn(nonsense)).toMatchObject({ class: 'retry', code: 'server_error', status: 500, proven: true });
       }));

@@ -61,11 +61,13 @@ export const describeUndocumented = (open: OpenCrm): void => {
       }
     }));
 
-  it.each(['listTrashed', 'restore', 'listActivities', 'customFields'] as const)('%s is no route of a CRM that has the public API only', (call) =>
-    withCrm(open, { mode: 'documented', contacts: 3 }, async ({ crm, account }) => {
-      account.delete(3);
-      expect(failureIn(await EVERY_CALL[call](crm, EDIT))).toMatchObject({ class: 'refetch', code: 'not_found', status: 404 });
-      expect(account.trashed()).toHaveLength(1);
-    }),
+  it.each(['listTrashed', 'restore', 'listActivities', 'customFields'] as const)(
+    '%s is no route of a CRM that has the public API only',
+    (call) =>
+      withCrm(open, { mode: 'documented', contacts: 3 }, async ({ crm, account }) => {
+        account.delete(3);
+        expect(failureIn(await EVERY_CALL[call](crm, EDIT))).toMatchObject({ class: 'refetch', code: 'not_found', status: 404 });
+        expect(account.trashed()).toHaveLength(1);
+      }),
   );
 };

@@ -45,7 +45,13 @@ export const describeWrites = (open: OpenCrm): void => {
       withCrm(open, {}, async ({ crm, account }) => {
         account.create({ first_name: 'Ada', city: 'Oslo', email: 'ada@mail.example', phones: [PHONE] });
         const record = valueOf(await crm.update(1, { city: null, job_title: 'Chief' }, EDIT));
-        expect(record.fields).toMatchObject({ first_name: 'Ada', city: null, job_title: 'Chief', email: 'ada@mail.example', phones: [PHONE] });
+        expect(record.fields).toMatchObject({
+          first_name: 'Ada',
+          city: null,
+          job_title: 'Chief',
+          email: 'ada@mail.example',
+          phones: [PHONE],
+        });
         expect(account.contact(1)).toMatchObject({ city: null, job_title: 'Chief', email: 'ada@mail.example' });
       }));
 
@@ -99,7 +105,8 @@ export const describeWrites = (open: OpenCrm): void => {
         account.hide(1);
         account.lock(2);
         account.delete(3);
-        for (const id of [1, 2]) expect(failureIn(await crm.update(id, { city: 'Oslo' }, EDIT))).toMatchObject({ class: 'park', code: 'forbidden', proven: true });
+        for (const id of [1, 2])
+          expect(failureIn(await crm.update(id, { city: 'Oslo' }, EDIT))).toMatchObject({ class: 'park', code: 'forbidden', proven: true });
         expect(valueOf(await crm.retrieve(2, EDIT)).crmId).toBe(2);
         expect(failureIn(await crm.update(3, { city: 'Oslo' }, EDIT))).toMatchObject({ class: 'refetch', code: 'not_found', proven: true });
       }));

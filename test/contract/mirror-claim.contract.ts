@@ -54,6 +54,19 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect(await harness.mirror.nextDueMs({ creates: true })).toBe(0);
     });
 
+    it('makes no tombstone of a deletion that was logged since the claim: it still has to be pushed', async () => {
+      const [a = 0] = await pairedContacts(harness.mirror, newContact(7));
+      await update(a, 'Rome');
+      const { attempt } = await claimDue(harness.mirror);
+      await edit(harness, (user) => user.delete(a));
+      await settle(a, attempt, [outcome(['insert', 'update', 'delete', 'attach', 'detach'], 'merged')]);
+      expect((await situation(harness.mirror, a)).deletedAt).toBeNull();
+      expect(await lockDue(9)).toEqual([a]);
+      const again = await claimDue(harness.mirror);
+      await settle(a, again.attempt, [outcome(['delete'], 'done')]);
+      expect((await situation(harness.mirror, a)).deletedAt).toBeInstanceOf(Date);
+    });
+
     it('skips what another worker holds and takes the next instead', async () => {
       const { mirror } = harness;
       const [a = 0, b = 0] = await pairedContacts(mirror, newContact(7), newContact(8));

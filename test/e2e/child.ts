@@ -27,7 +27,7 @@ export interface Child {
   output(): { readonly stdout: string; readonly stderr: string };
 }
 
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 const toLogLine = (line: string): LogLine => {
   try {

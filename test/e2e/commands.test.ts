@@ -1,4 +1,5 @@
 /** The commands as people and scripts meet them: what they print where, and how they exit. */
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { openWorld, succeeded, TIMEOUT, TOKEN, until, type World, type WorldOptions } from './world.ts';
 
@@ -229,6 +230,11 @@ describe('usage and settings', TIMEOUT, () => {
     const missing = await world.run(['sync'], { DATABASE_URL: String(world.env['DATABASE_URL']).replace(/\/[^/]*$/, '/no_such_database') });
     expect(missing.code).toBe(1);
     expect(missing.stderr).toContain('The database that DATABASE_URL names does not exist');
+  });
+
+  it('--version is that of the package', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await world.run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
   });
 
   it('every command has a page of help with examples', async () => {

@@ -124,7 +124,12 @@ export const createFakeCrm = ({ account, mode = 'upstream', pause = turn.bind(nu
     },
     delete: async (crmId, options) => {
       const id = idIn(crmId);
-      return await ask({ call: 'delete', method: 'DELETE', crmId }, options, () => api.delete(id), () => null);
+      return await ask(
+        { call: 'delete', method: 'DELETE', crmId },
+        options,
+        () => api.delete(id),
+        () => null,
+      );
     },
     attach: async (crmId, ids, options) => await links('attach', crmId, ids, options),
     detach: async (crmId, ids, options) => await links('detach', crmId, ids, options),

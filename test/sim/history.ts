@@ -4,7 +4,15 @@
  *
  * A person is told by the tag in last_name, which nobody ever edits.
  */
-import { canonicalFields, fieldNames, fieldValue, LINK_KINDS, stableJson, type ContactFields, type CustomFieldDefs } from '../../src/domain/contact.ts';
+import {
+  canonicalFields,
+  fieldNames,
+  fieldValue,
+  LINK_KINDS,
+  stableJson,
+  type ContactFields,
+  type CustomFieldDefs,
+} from '../../src/domain/contact.ts';
 import type { AccountContact } from '../../src/sandbox/crm/records.ts';
 import type { SandboxAccount } from '../../src/sandbox/crm/account.ts';
 import type { FakeMirror } from '../fakes/fake-mirror.ts';

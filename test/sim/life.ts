@@ -37,8 +37,7 @@ const happen = async (world: World, event: Event): Promise<void> => {
   else if (event.side === 'twin') {
     world.scheduler.start(enterTwice(world, event));
     await drive(world, 1);
-  }
-  else {
+  } else {
     act(world, event);
     await drive(world, 1);
   }
@@ -128,7 +127,8 @@ const untilNothingIsDue = async (world: World): Promise<void> => {
     await runRounds(world, { ...QUIET_STEPS, rounds: ['sync'] });
     await runRounds(world, { ...QUIET_STEPS, rounds: ['links'] });
     const due = await world.mirror.nextDueMs({ creates: true });
-    if (due === null && world.life.memory.orphans.size === 0 && (await world.mirror.countMarks(['deferred', 'links', 'activities'])) === 0) return;
+    if (due === null && world.life.memory.orphans.size === 0 && (await world.mirror.countMarks(['deferred', 'links', 'activities'])) === 0)
+      return;
     world.clock.nowMs += Math.max(due ?? 0, 100);
   }
 };

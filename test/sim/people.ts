@@ -6,16 +6,16 @@ import type { Edit, EditField, Local, Remote, Twin } from './schedule.ts';
 import type { World } from './world.ts';
 
 const PHONE_TYPES: readonly PhoneType[] = ['mobile', 'work', 'other'];
-const PICKS: readonly (readonly number[])[] = [[1], [2], [3], [1, 2], [2, 3], [1, 2, 3]];
+const DAY_MS = 86_400_000;
 
-const valueFor = (field: EditField, n: number): string | number | readonly number[] => {
-  if (field === 'user_id') return 1 + (n % 2);
+/** No two edits come to the same value: whoever holds it got it from this one. */
+const valueFor = (field: EditField, n: number): string => {
   if (field === 'email') return `e${n}@mail.test`;
-  return field === 'cf_picks' ? (PICKS[n % PICKS.length] ?? []) : `v${n}`;
+  return field === 'cf_day' ? new Date(n * DAY_MS).toISOString().slice(0, 10) : `v${n}`;
 };
 
 /** Nobody is without a first name, so clearing it sets another one. */
-const valueOf = ({ edit, field, n }: Extract<Edit, { readonly field: EditField }>): string | number | readonly number[] | null =>
+const valueOf = ({ edit, field, n }: Extract<Edit, { readonly field: EditField }>): string | null =>
   edit === 'set' || field === 'first_name' ? valueFor(field, n) : null;
 
 interface Person {
@@ -26,20 +26,7 @@ interface Person {
 const phonesAfter = (phones: Person['phones'], edit: Extract<Edit, { readonly edit: `${string}Phone` }>): Person['phones'] => {
   const { n } = edit;
   if (edit.edit === 'addPhone') return canonicalPhones([...phones, { number: `+1 ${n}`, type: PHONE_TYPES[n % 3] ?? 'mobile' }]);
-  /** Entered on both sides before the two ever met. */
-export const enterTwice = async ({ mirror, account, history, scheduler }: World, { n, here, there }: Twin): Promise<void> => {
-  const person = { first_name: `v${n}`, last_name: `P${n}`, email: `p${n}@mail.test` };
-  await mirror.edit(async (user) => {
-    const id = await user.insert(person);
-    await editRow(user, id, here, { phones: [], custom: {} }, () => scheduler.step(null));
-  });
-  const { columns, custom } = sumUp(there, { phones: [], custom: {} });
-  const { id } = account.create({ ...person, ...columns, ...custom });
-  linkUp(account, id, there);
-  history.observe('person');
-};
-
-const chosen = phones[n % Math.max(1, phones.length)]?.number;
+  const chosen = phones[n % Math.max(1, phones.length)]?.number;
   if (edit.edit === 'removePhone') return phones.filter(({ number }) => number !== chosen);
   return phones.map((phone) => (phone.number === chosen ? { number: phone.number, type: PHONE_TYPES[n % 3] ?? 'mobile' } : phone));
 };
@@ -60,7 +47,7 @@ const sumUp = (edits: readonly Edit[], person: Person): Edited => {
   for (const edit of edits) {
     if ('kind' in edit) links.push(edit);
     else if (!('field' in edit)) columns['phones'] = phones = phonesAfter(phones, edit);
-    else if (edit.field === 'cf_note' || edit.field === 'cf_picks') custom[edit.field] = valueOf(edit);
+    else if (edit.field === 'cf_note' || edit.field === 'cf_day') custom[edit.field] = valueOf(edit);
     else columns[edit.field] = valueOf(edit);
   }
   return { columns, custom, links };
@@ -109,7 +96,21 @@ export const actLocally = async (world: World, action: Local): Promise<void> => 
   await committed;
 };
 
-const chosen = (contacts: readonly AccountContact[], who: number): AccountContact | undefined => contacts[who % Math.max(1, contacts.length)];
+/** Entered on both sides before the two ever met. */
+export const enterTwice = async ({ mirror, account, history, scheduler }: World, { n, here, there }: Twin): Promise<void> => {
+  const person = { first_name: `v${n}`, last_name: `P${n}`, email: `p${n}@mail.test` };
+  await mirror.edit(async (user) => {
+    const id = await user.insert(person);
+    await editRow(user, id, here, { phones: [], custom: {} }, () => scheduler.step(null));
+  });
+  const { columns, custom } = sumUp(there, { phones: [], custom: {} });
+  const { id } = account.create({ ...person, ...columns, ...custom });
+  linkUp(account, id, there);
+  history.observe('person');
+};
+
+const chosen = (contacts: readonly AccountContact[], who: number): AccountContact | undefined =>
+  contacts[who % Math.max(1, contacts.length)];
 
 /** One click of a person in the CRM. */
 export const actRemotely = ({ account, history }: World, action: Remote): void => {
@@ -131,7 +132,10 @@ const clickOn = (account: World['account'], action: Remote): void => {
   const contact = chosen(action.act === 'restore' || action.act === 'purge' ? account.trashed() : account.contacts(), action.who);
   if (contact === undefined) return;
   if (action.act !== 'edit') return void account[action.act](contact.id);
-  const { columns, custom } = sumUp(action.edits, { phones: contact.phones.map(({ number, type }) => ({ number, type })), custom: contact.custom });
+  const { columns, custom } = sumUp(action.edits, {
+    phones: contact.phones.map(({ number, type }) => ({ number, type })),
+    custom: contact.custom,
+  });
   account.update(contact.id, { ...columns, ...custom });
   linkUp(account, contact.id, action.edits);
 };

@@ -17,7 +17,8 @@ export const tellStory = ({ world }: Verdict): string => {
     ...changes.map(({ seq, side, by, tag, field, value }) => `  ${seq} ${side} ${tag} ${field} = ${value} (${by})`),
     'Calls:',
     ...world.account.calls.calls.map(
-      ({ at, call, id, body, status, fault }) => `  ${at.toISOString().slice(14, 23)} ${call} ${id ?? ''} ${JSON.stringify(body) ?? ''} ${status} ${fault ?? ''}`,
+      ({ at, call, id, body, status, fault }) =>
+        `  ${at.toISOString().slice(14, 23)} ${call} ${id ?? ''} ${JSON.stringify(body) ?? ''} ${status} ${fault ?? ''}`,
     ),
     'Change log:',
     lines(log.committed.values()),

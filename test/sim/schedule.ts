@@ -11,7 +11,7 @@ import type { CallName } from '../../src/sandbox/crm/call-log.ts';
 import type { SandboxMode } from '../../src/sandbox/crm/server.ts';
 import { createDice, type Dice } from './dice.ts';
 
-export type EditField = 'first_name' | 'email' | 'job_title' | 'city' | 'user_id' | 'cf_note' | 'cf_picks';
+export type EditField = 'first_name' | 'email' | 'job_title' | 'city' | 'street' | 'cf_note' | 'cf_day';
 /** What either side may do to a contact that it has. */
 export type Edit =
   | { readonly edit: 'set' | 'clear'; readonly field: EditField; readonly n: number }
@@ -58,11 +58,26 @@ export interface Schedule {
   readonly events: readonly Event[];
 }
 
-const FIELDS: readonly EditField[] = ['first_name', 'email', 'job_title', 'city', 'user_id', 'cf_note', 'cf_picks'];
+const FIELDS: readonly EditField[] = ['first_name', 'email', 'job_title', 'city', 'street', 'cf_note', 'cf_day'];
 const WRITES: readonly CallName[] = ['create', 'update', 'delete', 'attach', 'detach', 'sync', 'restore'];
 const READS: readonly CallName[] = ['list', 'retrieve', 'search', 'listTrashed', 'listActivities'];
 /** `422` and `403-record` park an edit for a person: that is a schedule of its own kind, told by its share. */
-const FAULTS: readonly FaultKind[] = ['reset-before', 'reset-after', '500-before', '500-after', '503-before', '429', 'hang-before', 'hang-after', 'truncated', 'html-200', '401', '404-html', 'redirect', '403-revoked'];
+const FAULTS: readonly FaultKind[] = [
+  'reset-before',
+  'reset-after',
+  '500-before',
+  '500-after',
+  '503-before',
+  '429',
+  'hang-before',
+  'hang-after',
+  'truncated',
+  'html-200',
+  '401',
+  '404-html',
+  'redirect',
+  '403-revoked',
+];
 const REFUSALS: readonly FaultKind[] = ['422', '403-record'];
 
 interface Maker {
@@ -77,7 +92,11 @@ const edit = (maker: Maker): Edit => {
   const kind = dice.below(10);
   if (kind < 6) return { edit: dice.chance(0.85) ? 'set' : 'clear', field: dice.pick(maker.fields), n };
   if (kind < 8) return { edit: dice.pick(['addPhone', 'addPhone', 'removePhone', 'retypePhone'] as const), n };
-  return { edit: dice.chance(0.6) ? 'link' : 'unlink', kind: dice.pick(['companies', 'deals', 'activities'] as const), id: 1 + dice.below(3) };
+  return {
+    edit: dice.chance(0.6) ? 'link' : 'unlink',
+    kind: dice.pick(['companies', 'deals', 'activities'] as const),
+    id: 1 + dice.below(3),
+  };
 };
 
 const edits = (maker: Maker, most: number): readonly Edit[] => Array.from({ length: 1 + maker.dice.below(most) }, () => edit(maker));
@@ -95,7 +114,11 @@ const remote = (maker: Maker): Remote => {
   const kind = dice.below(20);
   if (kind < 3) return { side: 'remote', act: 'create', n: (maker.n += 1), edits: edits(maker, 3) };
   if (kind < 14) return { side: 'remote', act: 'edit', who: dice.below(12), edits: edits(maker, 3) };
-  return { side: 'remote', act: dice.pick(['delete', 'delete', 'restore', 'purge', 'hide', 'show', 'show', 'lock'] as const), who: dice.below(12) };
+  return {
+    side: 'remote',
+    act: dice.pick(['delete', 'delete', 'restore', 'purge', 'hide', 'show', 'show', 'lock'] as const),
+    who: dice.below(12),
+  };
 };
 
 const fault = ({ dice }: Maker): Fault => ({

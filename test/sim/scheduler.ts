@@ -70,7 +70,7 @@ export class Scheduler {
   async drive(dice: Dice, beforeStep: (step: number) => void): Promise<void> {
     this.#dice = dice;
     this.#step = 1;
-    for (let idle = 0; ; ) {
+    for (let idle = 0; ;) {
       await turn();
       const next = this.#choose(dice);
       if (next === null) {

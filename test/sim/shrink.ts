@@ -48,7 +48,8 @@ function* smallerEvents(event: Event): Iterable<Event> {
   for (const during of fewer(event.during)) yield { ...event, during };
   for (const [at, { action, ...moment }] of event.during.entries()) {
     if (!('edits' in action)) continue;
-    for (const edits of fewer<Edit>(action.edits)) yield { ...event, during: event.during.with(at, { ...moment, action: { ...action, edits } }) };
+    for (const edits of fewer<Edit>(action.edits))
+      yield { ...event, during: event.during.with(at, { ...moment, action: { ...action, edits } }) };
   }
 }
 

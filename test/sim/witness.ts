@@ -32,7 +32,8 @@ export class Witness {
   /** A statement of the sync is about to run. */
   statement(name: string, parameters: readonly unknown[]): void {
     const { tagOfRow } = this.#history;
-    if (name === 'claim') for (const id of parameters[0] as readonly number[]) this.#freshAtClaim.set(tagOfRow.get(id) ?? '', this.#pulledAt);
+    if (name === 'claim')
+      for (const id of parameters[0] as readonly number[]) this.#freshAtClaim.set(tagOfRow.get(id) ?? '', this.#pulledAt);
     if (name === 'remove') for (const id of parameters[0] as readonly number[]) this.#mayRemove(tagOfRow.get(id) ?? '');
   }
 
@@ -57,12 +58,16 @@ export class Witness {
   }
 
   #mayRemove(tag: string): void {
-    const isGone = this.#history.changes.some(({ side, field, value, tag: of }) => side === 'crm' && of === tag && field === 'life' && value !== 'alive');
+    const isGone = this.#history.changes.some(
+      ({ side, field, value, tag: of }) => side === 'crm' && of === tag && field === 'life' && value !== 'alive',
+    );
     if (!isGone) this.violations.push(`${tag}: its row is removed though the CRM never trashed or purged it`);
   }
 
   #mayTrash(tag: string): void {
-    const isDeleted = this.#history.changes.some(({ side, by, field, value, tag: of }) => side === 'row' && by === 'person' && of === tag && field === 'life' && value === null);
+    const isDeleted = this.#history.changes.some(
+      ({ side, by, field, value, tag: of }) => side === 'row' && by === 'person' && of === tag && field === 'life' && value === null,
+    );
     if (!isDeleted) this.violations.push(`${tag}: deleted in the CRM though nobody deleted its row`);
   }
 

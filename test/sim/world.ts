@@ -19,11 +19,11 @@ import { Witness } from './witness.ts';
 
 const CUSTOM_FIELDS: readonly CustomField[] = [
   { name: 'cf_note', label: 'Note', type: 'Text' },
-  { name: 'cf_picks', label: 'Picks', type: 'MultiSelect', options: [1, 2, 3].map((id) => ({ id, label: `Pick ${id}` })) },
+  { name: 'cf_day', label: 'Day', type: 'Date' },
 ];
 export const DEFS: CustomFieldDefs = new Map([
   ['cf_note', { name: 'cf_note', type: 'text', label: 'Note', options: [], origin: 'crm' }],
-  ['cf_picks', { name: 'cf_picks', type: 'options', label: 'Picks', options: [], origin: 'crm' }],
+  ['cf_day', { name: 'cf_day', type: 'date', label: 'Day', options: [], origin: 'crm' }],
 ]);
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -110,12 +110,26 @@ const pause = async (scheduler: Scheduler, term: Term | null, phase: 'sent' | 'p
   await scheduler.step(term);
 };
 
-const createLife = (schedule: Schedule, clock: { readonly nowMs: number }, fake: FakeCrm, mirror: Mirror, witness: Witness): Omit<Life, 'term'> => {
+const createLife = (
+  schedule: Schedule,
+  clock: { readonly nowMs: number },
+  fake: FakeCrm,
+  mirror: Mirror,
+  witness: Witness,
+): Omit<Life, 'term'> => {
   const store = createCapabilityStore(mirror);
   const found: Capabilities =
     schedule.mode === 'documented'
       ? { ...DOCUMENTED_ONLY, perPage: schedule.perPage }
-      : { ...DOCUMENTED_ONLY, perPage: schedule.perPage, filters: true, withLinks: true, trash: true, activities: true, customFields: true };
+      : {
+          ...DOCUMENTED_ONLY,
+          perPage: schedule.perPage,
+          filters: true,
+          withLinks: true,
+          trash: true,
+          activities: true,
+          customFields: true,
+        };
   store.set(found);
   const simClock: Clock = { now: () => new Date(clock.nowMs), monotonicMs: () => clock.nowMs, sleep: async () => {} };
   const [stopping, giveUp] = [new AbortController(), new AbortController()];

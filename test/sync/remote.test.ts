@@ -1,5 +1,5 @@
 /** What people do in the CRM: every kind of edit, against an unedited row and against one that was edited here. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { LinkKind } from '../../src/domain/contact.ts';
 import type { Policy } from '../../src/domain/merge.ts';
 import type { AccountContact } from '../../src/sandbox/crm/records.ts';
@@ -7,6 +7,9 @@ import type { SandboxMode } from '../../src/sandbox/crm/server.ts';
 import { sweepOnce } from '../../src/sync/rounds.ts';
 import { addPlainContacts, createEditor, type Editor, type Row } from './edits.ts';
 import { openHarness, type Harness, type HarnessOptions } from './harness.ts';
+
+// Seconds on a machine of its own; a test that waits for a busy one has not failed.
+vi.setConfig({ testTimeout: 120_000 });
 
 let harness: Harness;
 let editor: Editor;
