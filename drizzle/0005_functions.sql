@@ -31,7 +31,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   run_id bigint;
 begin
-  select id into run_id from sync.runs where kind = run_kind and state = 'running' and with_links >= links order by id desc limit 1;
+  -- A sync that runs may have looked for due edits already: whoever asks now wants his own to be seen. A walk sees whatever comes.
+  select id into run_id from sync.runs
+  where kind = run_kind and kind <> 'sync' and state = 'running' and with_links >= links order by id desc limit 1;
   if run_id is null then
     insert into sync.runs as r (kind, state, with_links, requested_at, requested_by)
     values (run_kind, 'requested', links, clock_timestamp(), sync.effective_role())

@@ -199,7 +199,7 @@ export type BrakeDirection = 'push' | 'pull';
 export interface BrakeLoad {
   /** Destructive changes of the last hour in this direction, settled. */
   readonly lastHour: number;
-  /** Direction push: deletes that are due or being sent and that nobody approved. Direction pull: 0. */
+  /** Direction push: deletes that are due, being sent or held, and that nobody approved. Direction pull: 0. */
   readonly waiting: number;
   /** Contacts whose deletion is not settled: the mirror before the damage. */
   readonly mirrorRows: number;

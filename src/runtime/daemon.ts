@@ -48,6 +48,8 @@ const BUSY_POLL_MS = 50;
 /** … until this long went by without work: a writer that skipped its notification may commit after the one that sent one. */
 const BUSY_FOR_MS = 1000;
 /** The longest pause after a failure of the CRM as a whole, and how often something that needs a person (a revoked token) is tried again. */
+/** A sweep that stayed short is walked again, not at once: it costs the whole account's calls. */
+const PARTIAL_PAUSE_MS = 60_000;
 const FAILURE_PAUSE_MS_MAX = 60_000;
 /** What is in flight at a stop may finish until then; the container's own limit is ten seconds. */
 export const STOP_GRACE_MS = 6000;
@@ -223,7 +225,7 @@ const sweepRound = async (
   );
   deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
   backfill.wake();
-  return { stoppedBy, restMs: complete ? 0 : pushPollMs };
+  return { stoppedBy, restMs: complete ? 0 : Math.max(pushPollMs, PARTIAL_PAUSE_MS) };
 };
 
 interface Failing {

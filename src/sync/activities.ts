@@ -2,11 +2,11 @@
  * A contact's activities: no list and no record carries them, so where the CRM can read them at all it is one call a contact, merged under
  * the same locks and the same age rule as a page.
  */
-import { canonicalIds, sameValue, UNKNOWN_LINKS, type SeenName } from '../domain/contact.ts';
+import { canonicalIds, contentHash, sameValue, UNKNOWN_LINKS, type SeenName } from '../domain/contact.ts';
 import type { CrmFailure, ErrorCode } from '../domain/errors.ts';
 import { diffLinks, eachKind, isEmptyLinks, linkDeltas, mergeLinks, without } from '../domain/merge.ts';
 import type { Lane } from '../ports/crm.ts';
-import type { ContactWrite, MirrorTx, Peek, Situation } from '../ports/mirror.ts';
+import type { ContactWrite, MirrorTx, Situation } from '../ports/mirror.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { isEmptyWrite } from './reconcile.ts';
 
@@ -75,7 +75,7 @@ const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, reque
     const situation = situations.get(peek.contactId);
     const locked = rows.has(peek.contactId) && states.has(peek.contactId) && situation?.attempt === null;
     const stale = situation?.settledAt != null && situation.settledAt >= requestedAt;
-    const write = locked && !stale ? writeOf(situation, peek, found.get(peek.crmId)?.ids ?? []) : null;
+    const write = locked && !stale ? writeOf(situation, found.get(peek.crmId)?.ids ?? []) : null;
     if (write === null) deferred.push(peek.crmId);
     else if (!isEmptyWrite(write)) writes.push(write);
     if (write?.base != null && situation !== undefined && leavesLinks(situation, write)) dirty.push(peek.contactId);
@@ -90,7 +90,7 @@ const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, reque
 };
 
 /** Null where there is nothing to merge into yet. */
-const writeOf = ({ contactId, row, base, open }: Situation, peek: Peek, ids: readonly number[]): ContactWrite | null => {
+const writeOf = ({ contactId, row, base, open }: Situation, ids: readonly number[]): ContactWrite | null => {
   if (row === null || base === null) return null;
   const merged = mergeLinks(base.links, row.links, { companies: null, deals: null, activities: ids }, open);
   const deltas = linkDeltas(row.links, merged.local);
@@ -99,7 +99,7 @@ const writeOf = ({ contactId, row, base, open }: Situation, peek: Peek, ids: rea
     fields: null,
     addLinks: deltas.add,
     removeLinks: deltas.remove,
-    base: sameValue(base.links.activities, ids) ? null : { fields: base.fields, hash: peek.baseHash ?? '', links: merged.base },
+    base: sameValue(base.links.activities, ids) ? null : { fields: base.fields, hash: contentHash(base.fields), links: merged.base },
     extra: null,
     crmTimes: null,
   };

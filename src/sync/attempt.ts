@@ -50,7 +50,11 @@ interface Refused {
 }
 
 /** Locks the contact and reads it anew; answers null, having done nothing, where the claim is no longer ours. */
-export const underLocks = async <T>(deps: SyncDeps, job: Job, steps: (tx: MirrorTx, situation: Situation) => Promise<T>): Promise<T | null> =>
+export const underLocks = async <T>(
+  deps: SyncDeps,
+  job: Job,
+  steps: (tx: MirrorTx, situation: Situation) => Promise<T>,
+): Promise<T | null> =>
   await deps.mirror.transaction(async (tx) => {
     const { contactId } = job.situation;
     await tx.lockContacts([contactId], 'wait');
@@ -105,7 +109,10 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
   if (learned.length > 0) await tx.saveCustomFields(learned);
   const customFields = new Map([...job.context.customFields, ...learned.map((def) => [def.name, def] as const)]);
   const context = { ...job.context, customFields };
-  const canonical = toCanonical({ ...record, links: { ...record.links, activities: activitiesAfter(situation, next, record) } }, customFields);
+  const canonical = toCanonical(
+    { ...record, links: { ...record.links, activities: activitiesAfter(situation, next, record) } },
+    customFields,
+  );
   const sent = job.situation.row === null ? null : canonicalFields(job.situation.row.fields, customFields);
   const ignored = next.call === 'update' && sent !== null ? ignoredFields(situation, next.fields, sent, canonical.fields) : [];
   const made = new Set([...job.made, ...OPS_OF[next.call]]);
@@ -120,7 +127,9 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
     // an edit against a deletion. The deletion gets its own turn.
     const fields = asBase ?? situation.base?.fields ?? canonical.fields;
     const base = { fields, hash: contentHash(fields), links: { ...(situation.base?.links ?? canonical.links), ...known(canonical.links) } };
-    await tx.save([{ contactId: situation.contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null }]);
+    await tx.save([
+      { contactId: situation.contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null },
+    ]);
     return { ...after, situation: { ...situation, base } };
   }
   const merged = reconcile({ ...rest, row }, canonical, { ...context, clockOffsetMs: offset }, asBase);
@@ -145,7 +154,8 @@ const baseFor = (
   return next.call === 'read' && doubtful ? (baseIfArrived(situation, answer, customFields) ?? undefined) : undefined;
 };
 
-const known = (links: KnownLinks): Partial<KnownLinks> => Object.fromEntries(LINK_KINDS.filter((kind) => links[kind] !== null).map((kind) => [kind, links[kind]]));
+const known = (links: KnownLinks): Partial<KnownLinks> =>
+  Object.fromEntries(LINK_KINDS.filter((kind) => links[kind] !== null).map((kind) => [kind, links[kind]]));
 
 /** No answer carries the activities: after a link call, what was known and what was sent tell them. */
 const activitiesAfter = (situation: Situation, next: NextCall, record: RemoteContact): readonly number[] | null => {
@@ -158,15 +168,25 @@ const activitiesAfter = (situation: Situation, next: NextCall, record: RemoteCon
 };
 
 /** Fields that were sent and answered with the value from before: read only for this token, say. Not the same as a value the CRM rewrote. */
-const ignoredFields = (situation: Situation, fields: readonly FieldName[], sent: ContactFields, answer: ContactFields): readonly FieldName[] =>
+const ignoredFields = (
+  situation: Situation,
+  fields: readonly FieldName[],
+  sent: ContactFields,
+  answer: ContactFields,
+): readonly FieldName[] =>
   fields.filter((field) => {
     const answered = fieldValue(answer, field);
-    return !sameValue(answered, fieldValue(sent, field)) && situation.base !== null && sameValue(answered, fieldValue(situation.base.fields, field));
+    return (
+      !sameValue(answered, fieldValue(sent, field)) &&
+      situation.base !== null &&
+      sameValue(answered, fieldValue(situation.base.fields, field))
+    );
   });
 
 const refusals = (ignored: readonly FieldName[], next: NextCall, links: KnownLinks): readonly Refused[] => {
   const refused: Refused[] = [];
-  if (ignored.length > 0) refused.push({ ops: ROW_OPS, code: 'write_ignored', message: `The CRM kept its own value of ${ignored.join(', ')}` });
+  if (ignored.length > 0)
+    refused.push({ ops: ROW_OPS, code: 'write_ignored', message: `The CRM kept its own value of ${ignored.join(', ')}` });
   if (next.call !== 'attach' && next.call !== 'sync') return refused;
   const missing = LINK_KINDS.flatMap((kind) => {
     const [asked, answered] = [next.ids[kind] ?? [], links[kind]];
@@ -224,7 +244,9 @@ const settleJob = async (tx: MirrorTx, job: Job, situation: Situation, { parked,
   const outcomes = outcomesOf(ended, parked === undefined ? rest : { ...rest, state: 'parked', code: parked });
   await tx.settle({ contactId, attempt: job.attempt, outcomes, ends: 'release' });
   const stuck = new Set(ended.refused.flatMap(({ ops }) => ops));
-  const queues = parked === undefined && ((left.fields && !stuck.has('update')) || (left.attach && !stuck.has('attach')) || (left.detach && !stuck.has('detach')));
+  const queues =
+    parked === undefined &&
+    ((left.fields && !stuck.has('update')) || (left.attach && !stuck.has('attach')) || (left.detach && !stuck.has('detach')));
   if (queues) await tx.queue([contactId], 'update');
 };
 
@@ -237,7 +259,8 @@ const UNSEEN = [
 
 /** What still differs though nobody edited it just now: a union that the merge made, or what the CRM refused. */
 const leftOver = ({ context }: Job, { row, ...situation }: Situation): { fields: boolean; attach: boolean; detach: boolean } => {
-  if (row === null || situation.crmId === null || situation.open.states.has('pending')) return { fields: false, attach: false, detach: false };
+  if (row === null || situation.crmId === null || situation.open.states.has('pending'))
+    return { fields: false, attach: false, detach: false };
   const { attach, detach } = diffLinks(situation.base?.links ?? UNKNOWN_LINKS, row.links, { attached: NO_LINKS, detached: NO_LINKS });
   return {
     fields: fieldsToPush({ ...situation, row }, context.customFields).length > 0,

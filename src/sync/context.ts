@@ -17,4 +17,5 @@ export const loadContext = async ({ mirror, settings, capabilities }: SyncDeps):
  * What to add to a time of the CRM to have it on the database's clock. `requestedAt` was taken just before the request, the Date header just
  * after it was read, to the second: the error is a second and the call's duration, which the merge's tie rule and the overlaps allow for.
  */
-export const clockOffsetMs = (requestedAt: Date, meta: AnswerMeta): number => (meta.date === null ? 0 : requestedAt.getTime() - meta.date.getTime());
+export const clockOffsetMs = (requestedAt: Date, meta: AnswerMeta): number =>
+  meta.date === null ? 0 : requestedAt.getTime() - meta.date.getTime();

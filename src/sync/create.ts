@@ -66,7 +66,12 @@ const post = async (deps: SyncDeps, job: Job, fields: ContactFields): Promise<Cr
   if (answer.failure.class !== 'unknown') await dropIntent(deps, job);
   const { failure } = answer;
   // A create has no contact to read again: what is in its way is for a person.
-  await settleFailure(deps, job, failure.class === 'refetch' ? { ...failure, class: 'park' } : failure, failure.class === 'unknown' ? 0 : undefined);
+  await settleFailure(
+    deps,
+    job,
+    failure.class === 'refetch' ? { ...failure, class: 'park' } : failure,
+    failure.class === 'unknown' ? 0 : undefined,
+  );
   return { stoppedBy: failure.class === 'fatal' || failure.class === 'later' ? failure : null };
 };
 
@@ -133,21 +138,21 @@ const CLOCK_ERROR_MS = 60_000;
 
 const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<CreateEnd | 'not there'> => {
   const requestedAt = await deps.mirror.now();
-  const found = await candidates(deps, intent, requestedAt);
+  const found = await findCreated(deps, job, intent, requestedAt);
   if (!found.ok) {
     // Whatever kept the CRM from answering, the create is as unknown as before.
     await settleFailure(deps, job, { ...found.failure, class: 'unknown' });
     return { stoppedBy: found.failure.class === 'fatal' || found.failure.class === 'later' ? found.failure : null };
   }
-  const offset = clockOffsetMs(requestedAt, found.meta);
-  const since = found.value.filter((record) => isSince(record, intent, offset));
-  const equal = await unpaired(deps, job, since.filter((record) => isOurs(record, intent, job, found.by)));
-  // Edited there before we could ask, it is still the same person: sent again it would be two.
-  const free = equal.length > 0 ? equal : await unpaired(deps, job, since.filter((record) => isSamePerson(record, intent, job)));
-  const [match, another] = free;
-  if (another !== undefined) {
-    const message = `${free.length} contacts match: ${free.map(({ crmId }) => crmId).join(', ')}`;
-    return { stoppedBy: await finish(deps, { ...job, refused: [{ ops: ['insert', 'update', 'delete'], code: 'several_matches', message }] }, {}) };
+  const { free, taken } = found;
+  const [match] = free;
+  // Several may be ours; one that has a row by now may have been; one that only shares the name may be somebody else.
+  if (free.length > 1 || (match === undefined && taken.length > 0) || found.byNameOnly) {
+    const ids = [...free, ...taken].map(({ crmId }) => crmId);
+    const message = `${ids.length} contacts of the CRM may be this one: ${ids.join(', ')}`;
+    return {
+      stoppedBy: await finish(deps, { ...job, refused: [{ ops: ['insert', 'update', 'delete'], code: 'several_matches', message }] }, {}),
+    };
   }
   if (match !== undefined) return await adoptFound(deps, job, intent, match);
   const waited = requestedAt.getTime() - intent.at.getTime();
@@ -158,27 +163,56 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   return { stoppedBy: null };
 };
 
-/** `identity`: the answer to an exact search; `time`: every contact created since the intent. */
-type Candidates =
-  | { readonly ok: true; readonly by: 'identity' | 'time'; readonly value: readonly RemoteContact[]; readonly meta: AnswerMeta }
-  | Extract<CrmResult<never>, { readonly ok: false }>;
+/** What the CRM has that may be the create's: without a row of its own, and with one. */
+interface Found {
+  readonly ok: true;
+  readonly free: readonly RemoteContact[];
+  readonly taken: readonly RemoteContact[];
+  /** Nothing but the name speaks for it. */
+  readonly byNameOnly: boolean;
+}
+type Failed = Extract<CrmResult<never>, { readonly ok: false }>;
 
 /**
  * By what identifies the contact best, and if that finds nobody by when it was created: a search index lags behind, and the CRM may have
  * stored a phone in another form than it was sent in.
  */
-const candidates = async (deps: SyncDeps, intent: CreateIntent, requestedAt: Date): Promise<Candidates> => {
+const findCreated = async (deps: SyncDeps, job: Job, intent: CreateIntent, requestedAt: Date): Promise<Found | Failed> => {
+  for (const look of [searchExactly, createdSince]) {
+    const answer = await look(deps, intent, requestedAt);
+    if (!answer.ok) return answer;
+    const offset = clockOffsetMs(requestedAt, answer.meta);
+    const since = answer.value.filter((record) => isSince(record, intent, offset));
+    // Edited there before we could ask, it is still the same person: sent again it would be two.
+    for (const kind of [isOurs, isSamePerson, isNamesake]) {
+      const matches = since.filter((record) => kind(record, intent, job, answer.by));
+      const free = await unpaired(deps, job, matches);
+      if (matches.length > 0) {
+        const taken = kind === isNamesake ? [] : matches.filter((record) => !free.includes(record));
+        if (free.length + taken.length > 0) return { ok: true, free, taken, byNameOnly: kind === isNamesake };
+      }
+    }
+  }
+  return { ok: true, free: [], taken: [], byNameOnly: false };
+};
+
+/** `identity`: the answer to an exact search; `time`: every contact created since the intent. */
+type By = 'identity' | 'time';
+type Candidates = { readonly ok: true; readonly by: By; readonly value: readonly RemoteContact[]; readonly meta: AnswerMeta } | Failed;
+
+const searchExactly = async (deps: SyncDeps, intent: CreateIntent): Promise<Candidates> => {
   const { email, phones } = intent.fields;
   const exact = [
     { q: email, field: 'email' },
     { q: phones[0]?.number ?? null, field: 'phones.number' },
   ].find(({ q }) => q !== null);
   // A colon would switch the CRM's search to pairs of field and value.
-  if (exact?.q == null || exact.q.includes(':')) return await createdSince(deps, intent, requestedAt);
+  if (exact?.q == null || exact.q.includes(':')) return { ok: true, by: 'identity', value: [], meta: NO_META };
   const searchFields = [{ field: exact.field, operator: '=' }] as const;
   const answer = await deps.crm.search({ q: exact.q, searchFields }, callOptions(deps, 'edit'));
   if (!answer.ok) return answer;
-  if (answer.value.records.length === 0) return await createdSince(deps, intent, requestedAt);
+  // One that cannot be read may be the very one: not to be mistaken for "not there".
+  if (answer.value.bad.length > 0) return { ok: false, failure: UNREADABLE, meta: answer.meta };
   return { ...answer, by: 'identity', value: answer.value.records };
 };
 
@@ -189,9 +223,11 @@ const createdSince = async (deps: SyncDeps, intent: CreateIntent, requestedAt: D
     const answer = await deps.crm.list({ order: { field: 'created_at', direction: 'desc' }, perPage, page }, callOptions(deps, 'edit'));
     if (!answer.ok) return answer;
     const { value, meta } = answer;
+    if (value.bad.length > 0) return { ok: false, failure: UNREADABLE, meta };
     records.push(...value.records);
     const earliest = intent.at.getTime() - CLOCK_ERROR_MS - clockOffsetMs(requestedAt, meta);
-    if (value.records.some(({ createdAt }) => createdAt !== null && createdAt.getTime() < earliest)) return { ok: true, by: 'time', value: records, meta };
+    if (value.records.some(({ createdAt }) => createdAt !== null && createdAt.getTime() < earliest))
+      return { ok: true, by: 'time', value: records, meta };
     // Absence counts here, so a list that is cut short, or empty while the account is not, is no answer.
     if (!isWhole(value) || (value.total === 0 && (await deps.mirror.oneSeen()) !== null)) return { ok: false, failure: CUT_SHORT, meta };
     if (page >= value.lastPage) return { ok: true, by: 'time', value: records, meta };
@@ -201,22 +237,38 @@ const createdSince = async (deps: SyncDeps, intent: CreateIntent, requestedAt: D
 const NO_ANSWER = { class: 'unknown', status: null, fields: {}, retryAfterMs: null, proven: false } as const;
 const CUT_SHORT: CrmFailure = { ...NO_ANSWER, code: 'bad_answer', message: 'The list of the newest contacts is not complete' };
 
+const UNREADABLE: CrmFailure = { ...NO_ANSWER, code: 'bad_answer', message: 'A contact that may be this one cannot be read' };
+const NO_META: AnswerMeta = { date: null, status: 200, appVersion: null };
+
 const isSince = ({ createdAt }: RemoteContact, intent: CreateIntent, offset: number): boolean =>
   createdAt === null || createdAt.getTime() + offset >= intent.at.getTime() - CLOCK_ERROR_MS;
 
-/** By the e-mail, which the CRM keeps unique, or by the last name together with the first name or a phone. */
+const shares = (theirs: ContactFields, fields: ContactFields): boolean =>
+  theirs.phones.some(({ number }) => fields.phones.some((phone) => phone.number === number));
+const differsInEmail = (theirs: ContactFields, fields: ContactFields): boolean =>
+  theirs.email !== null && fields.email !== null && theirs.email.toLowerCase() !== fields.email.toLowerCase();
+
+/** By the e-mail, which the CRM keeps unique, or by a phone together with the first or the last name; never against the e-mail. */
 const isSamePerson = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
   const theirs = canonicalFields(record.fields, context.customFields);
-  if (fields.email !== null && theirs.email?.toLowerCase() === fields.email.toLowerCase()) return true;
-  if (fields.last_name === null || theirs.last_name !== fields.last_name) return false;
-  return theirs.first_name === fields.first_name || theirs.phones.some(({ number }) => fields.phones.some((phone) => phone.number === number));
+  if (differsInEmail(theirs, fields)) return false;
+  if (fields.email !== null && theirs.email !== null) return true;
+  const named = theirs.first_name === fields.first_name || (fields.last_name !== null && theirs.last_name === fields.last_name);
+  return named && shares(theirs, fields);
+};
+
+/** The same full name, and nothing that tells them apart: there are many Anna Smiths, so a person has to decide. */
+const isNamesake = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
+  const theirs = canonicalFields(record.fields, context.customFields);
+  if (fields.last_name === null || differsInEmail(theirs, fields)) return false;
+  return theirs.first_name === fields.first_name && theirs.last_name === fields.last_name;
 };
 
 /**
  * Every field that was sent is there as it was sent. Phones may have been rewritten, so only their number is
  * compared. Where nothing but the time and the name speak for it, it must not hold anything else either: there are many Annas.
  */
-const isOurs = (record: RemoteContact, intent: CreateIntent, { context }: Job, by: 'identity' | 'time'): boolean => {
+const isOurs = (record: RemoteContact, intent: CreateIntent, { context }: Job, by: By): boolean => {
   const theirs = canonicalFields(record.fields, context.customFields);
   const equal = (name: FieldName): boolean => sameValue(fieldValue(theirs, name), fieldValue(intent.fields, name));
   if (by === 'time' && !(TEXT_FIELDS.every(equal) && theirs.phones.length === intent.fields.phones.length)) return false;

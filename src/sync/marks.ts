@@ -50,10 +50,19 @@ interface ChunkReport {
 const readChunk = async (deps: SyncDeps, marks: readonly Mark[], lane: Lane): Promise<ChunkReport> => {
   const byId = (wanted: (mark: Mark) => boolean): readonly number[] => [...new Set(marks.filter(wanted).map(({ crmId }) => crmId))];
   const approved = new Set(byId(({ reason }) => reason === 'approved'));
-  const contacts = await readContacts(deps, byId(({ reason }) => reason !== 'activities'), approved, lane);
+  const contacts = await readContacts(
+    deps,
+    byId(({ reason }) => reason !== 'activities'),
+    approved,
+    lane,
+  );
   const stops = contacts.failures.find(({ failure }) => endsTheRound(failure))?.failure;
   if (stops !== undefined) return { written: contacts.written, stoppedBy: stops };
-  const activities = await readActivities(deps, byId(({ reason }) => reason === 'activities'), lane);
+  const activities = await readActivities(
+    deps,
+    byId(({ reason }) => reason === 'activities'),
+    lane,
+  );
   const written = contacts.written + activities.written;
   return { written, stoppedBy: await putOff(deps, marks, contacts.failures, activities.failures) };
 };
@@ -65,7 +74,8 @@ export interface ReadFailure {
 }
 
 /** The token, or the CRM's patience: asking for anything else would meet it as well. A poisoned contact is nobody else's trouble. */
-export const endsTheRound = ({ class: kind, code }: CrmFailure): boolean => kind === 'fatal' || kind === 'later' || code === 'aborted' || code === 'not_leader';
+export const endsTheRound = ({ class: kind, code }: CrmFailure): boolean =>
+  kind === 'fatal' || kind === 'later' || code === 'aborted' || code === 'not_leader';
 
 /**
  * A contact that the CRM cannot answer for keeps its marks, at the end of the line: it is asked for in the next round and keeps nobody
@@ -97,7 +107,9 @@ const readContacts = async (
   if (crmIds.length === 0) return { written: 0, failures: [] };
   const context = await loadContext(deps);
   const requestedAt = await deps.mirror.now();
-  const answers = await Promise.all(crmIds.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, lane)) })));
+  const answers = await Promise.all(
+    crmIds.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, lane)) })),
+  );
   const records: RemoteContact[] = [];
   const bad: BadRecord[] = [];
   const gone: number[] = [];
@@ -147,7 +159,13 @@ const settleGone = async (
   let removed = 0;
   if (control.proven) {
     const isApproved = (crmId: number): boolean => approved.has(crmId);
-    removed += (await removeGone(deps, gone.filter((crmId) => !isApproved(crmId)), requestedAt)).removed;
+    removed += (
+      await removeGone(
+        deps,
+        gone.filter((crmId) => !isApproved(crmId)),
+        requestedAt,
+      )
+    ).removed;
     removed += (await removeGone(deps, gone.filter(isApproved), requestedAt, { approved: true })).removed;
   }
   await deps.mirror.transaction(async (tx) => {

@@ -9,7 +9,15 @@ import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
 import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/contact.ts';
 import { eachKind } from '../domain/merge.ts';
 import type { BadRecord } from '../ports/crm.ts';
-import { LOCK_NOT_AVAILABLE, type Mark, type MarkReason, type MirrorTx, type NewContact, type Peek, type Situation } from '../ports/mirror.ts';
+import {
+  LOCK_NOT_AVAILABLE,
+  type Mark,
+  type MarkReason,
+  type MirrorTx,
+  type NewContact,
+  type Peek,
+  type Situation,
+} from '../ports/mirror.ts';
 import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
 
 export interface Page {
@@ -57,7 +65,12 @@ export const applyPage = async (tx: MirrorTx, page: Page, context: PageContext):
   await storeHalving(tx, news, page, known, report);
   report.changed ||= await touchQuiet(tx, quiet, peeks, page, known);
   for (const bad of page.bad) if (bad.crmId !== null) await tx.refuse(bad.crmId, 'bad_answer', bad.problem);
-  if (page.answers.length > 0) await tx.unmark(records.map(({ record }) => record.crmId), page.answers, page.requestedAt);
+  if (page.answers.length > 0)
+    await tx.unmark(
+      records.map(({ record }) => record.crmId),
+      page.answers,
+      page.requestedAt,
+    );
   return { ...report, changed: report.changed || report.written > 0 || report.deferred > 0, customFields };
 };
 
@@ -88,7 +101,9 @@ const touchQuiet = async (
     return peek.crmUpdatedAt?.getTime() === record.updatedAt.getTime() && !countsDiffer(canonical, peek) ? [] : [{ canonical, peek }];
   });
   if (moved.length === 0) return false;
-  await tx.touch(moved.map(({ canonical, peek }) => ({ contactId: peek.contactId, crmUpdatedAt: canonical.record.updatedAt ?? new Date(0) })));
+  await tx.touch(
+    moved.map(({ canonical, peek }) => ({ contactId: peek.contactId, crmUpdatedAt: canonical.record.updatedAt ?? new Date(0) })),
+  );
   await tx.mark(moved.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
   return true;
 };
@@ -99,14 +114,19 @@ const countsDiffer = ({ record, links }: CanonicalRecord, peek: Peek): boolean =
     return links[kind] === null && count !== null && peek.links[kind] !== null && count !== peek.links[kind].length;
   });
 
-/** Settled since the request was sent, or a call is in flight or unknown: the record may tell the time before our own write. */
-const isStale = (contact: { readonly settledAt: Date | null; readonly busy?: boolean }, page: Page): boolean =>
-  contact.busy === true || (contact.settledAt !== null && contact.settledAt >= page.requestedAt);
+/** Settled or removed since the request was sent, or a call is in flight or unknown: the record may tell the time before that. */
+const isStale = (contact: Pick<Situation, 'settledAt' | 'deletedAt'> & { readonly busy?: boolean }, page: Page): boolean =>
+  contact.busy === true || [contact.settledAt, contact.deletedAt].some((at) => at !== null && at >= page.requestedAt);
+
+/** A list that was asked for before another one was stored: the row tells a later second than the record. By its id it is read as it is now. */
+const isOvertaken = ({ record }: CanonicalRecord, { crmUpdatedAt }: Situation, page: Page): boolean =>
+  page.answers.length === 0 && record.updatedAt !== null && crmUpdatedAt !== null && record.updatedAt < crmUpdatedAt;
 
 /** What has to be read by id, because this record does not carry it and it may have changed. */
 const linkMarks = ({ record, links }: CanonicalRecord, page: Page, context: PageContext): readonly Mark[] => {
   const marks: Mark[] = [];
-  if (!page.answers.includes('links') && (links.companies === null || links.deals === null)) marks.push({ crmId: record.crmId, reason: 'links' });
+  if (!page.answers.includes('links') && (links.companies === null || links.deals === null))
+    marks.push({ crmId: record.crmId, reason: 'links' });
   if (context.readsActivities && !page.answers.includes('activities') && links.activities === null) {
     marks.push({ crmId: record.crmId, reason: 'activities' });
   }
@@ -181,7 +201,8 @@ const storeKnown = async (
     const contactId = idOf(canonical);
     const situation = situations.get(contactId);
     const locked = situation !== undefined && states.has(contactId) && (situation.row === null || rows.has(contactId));
-    if (locked && !isStale({ ...situation, busy: situation.attempt !== null }, page)) free.push({ canonical, situation });
+    const late = locked && (isStale({ ...situation, busy: situation.attempt !== null }, page) || isOvertaken(canonical, situation, page));
+    if (locked && !late) free.push({ canonical, situation });
     else deferred.push({ crmId: canonical.record.crmId, reason: 'deferred' });
   }
   await tx.mark(deferred);
@@ -202,12 +223,17 @@ const mergeAll = async (
   if (writes.length > 0) await tx.save(writes);
   await tx.recordConflicts(living.flatMap(({ situation, conflicts }) => conflicts.map((c) => ({ ...c, contactId: situation.contactId }))));
   // A merge can leave something to push that nobody edited just now: a union of phones, say.
-  await tx.queue(living.filter(({ dirty }) => dirty).map(({ situation }) => situation.contactId), 'update');
+  await tx.queue(
+    living.filter(({ dirty }) => dirty).map(({ situation }) => situation.contactId),
+    'update',
+  );
   await tx.markVisibility(
     living.filter(({ situation }) => situation.goneAt !== null || situation.hiddenAt !== null).map(({ situation }) => situation.contactId),
     'visible',
   );
-  const moved = living.filter(({ write, situation }) => write.crmTimes !== null || LINK_KINDS.some((kind) => situation.base?.links[kind] == null));
+  const moved = living.filter(
+    ({ write, situation }) => write.crmTimes !== null || LINK_KINDS.some((kind) => situation.base?.links[kind] == null),
+  );
   await tx.mark(moved.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
   let written = writes.length;
   for (const { canonical, situation } of contacts) {
@@ -220,7 +246,13 @@ const mergeAll = async (
  * A record of a contact whose row is gone. A deletion that still has to be pushed stands, unless the contact was edited in the CRM since:
  * then it is a conflict, and where the edit wins, or the contact was restored there, the row comes back under its old id.
  */
-const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situation, page: Page, context: PageContext): Promise<number> => {
+const revive = async (
+  tx: MirrorTx,
+  canonical: CanonicalRecord,
+  situation: Situation,
+  page: Page,
+  context: PageContext,
+): Promise<number> => {
   if (situation.open.deletedAt !== null && situation.deletedAt === null) {
     if (!isEditedThere(canonical, situation, context.customFields)) return 0;
     // The CRM's edit is the only one there is: `newest` lets it live, and only the policy `mirror` follows the deletion.
@@ -228,11 +260,24 @@ const revive = async (tx: MirrorTx, canonical: CanonicalRecord, situation: Situa
     const outcome = policy === 'mirror' ? 'mirror' : 'crm';
     const { base } = situation;
     await tx.recordConflicts([
-      { contactId: situation.contactId, field: 'contact', base: base?.fields ?? null, local: null, remote: canonical.fields, outcome, policy, compared: null },
+      {
+        contactId: situation.contactId,
+        field: 'contact',
+        base: base?.fields ?? null,
+        local: null,
+        remote: canonical.fields,
+        outcome,
+        policy,
+        compared: null,
+      },
     ]);
     if (outcome === 'mirror') {
       // Agreed to be overruled: the next page has nothing new to tell.
-      const known = { fields: canonical.fields, hash: canonical.hash, links: eachKind((kind) => canonical.links[kind] ?? base?.links[kind] ?? null) };
+      const known = {
+        fields: canonical.fields,
+        hash: canonical.hash,
+        links: eachKind((kind) => canonical.links[kind] ?? base?.links[kind] ?? null),
+      };
       await tx.save([{ ...NOTHING, contactId: situation.contactId, base: known }]);
       return 0;
     }
@@ -264,7 +309,12 @@ const storeUnknown = async (tx: MirrorTx, records: readonly CanonicalRecord[], p
   });
   await mergeAll(tx, met, page, context);
   const fresh = newcomers.filter(({ record }) => !matches.has(record.crmId));
-  await insertAll(tx, fresh.map((canonical) => ({ canonical })), page, context);
+  await insertAll(
+    tx,
+    fresh.map((canonical) => ({ canonical })),
+    page,
+    context,
+  );
   return { written: newcomers.length, deferred: deferred.length };
 };
 

@@ -2,7 +2,16 @@
  * What a contact needs next: the fewest calls that make the CRM equal to the row. Pure; asked again after each answer, since an answer is a
  * record like any other and may change what is left.
  */
-import { canonicalFields, diffFields, LINK_KINDS, type ContactFields, type CustomFieldDefs, type CustomValue, type FieldName, type LinkKind } from '../domain/contact.ts';
+import {
+  canonicalFields,
+  diffFields,
+  LINK_KINDS,
+  type ContactFields,
+  type CustomFieldDefs,
+  type CustomValue,
+  type FieldName,
+  type LinkKind,
+} from '../domain/contact.ts';
 import { diffLinks } from '../domain/merge.ts';
 import type { ContactBody, LinkIds } from '../ports/crm.ts';
 import type { Situation } from '../ports/mirror.ts';

@@ -44,15 +44,21 @@ type Feed = 'changes' | 'trash';
 
 export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise<PullReport> => {
   const marks = await readMarks(deps, ['deferred', 'approved'], 'changes');
-  if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
+  if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy))
+    return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
   const account = await deps.mirror.account();
-  if (account.changesWatermark === null) return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: null };
+  if (account.changesWatermark === null)
+    return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: null };
 
   const context = await loadContext(deps);
   const changes = await walkFeed(deps, context, 'changes', account.changesWatermark, options);
   if (changes.stoppedBy !== null || options.beforePush || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
   const trash = await walkFeed(deps, context, 'trash', account.trashWatermark ?? account.changesWatermark, options);
-  return add({ ...trash, through: changes.through, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten }, marks.read + changes.rowsSeen, marks.written);
+  return add(
+    { ...trash, through: changes.through, pages: changes.pages + trash.pages, rowsWritten: changes.rowsWritten },
+    marks.read + changes.rowsSeen,
+    marks.written,
+  );
 };
 
 const add = (report: PullReport, seen: number, written: number): PullReport => ({
@@ -81,7 +87,13 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     // Rows are missing: what they would have told is not passed by.
     whole &&= isWhole(value);
     const movesTo = last && whole && !shrank && !options.beforePush && startedAt !== null && startedAt > watermark ? startedAt : null;
-    const stored = await storePage(deps, feed, value, { requestedAt, context, offset: clockOffsetMs(requestedAt, meta), movesTo, pages: page });
+    const stored = await storePage(deps, feed, value, {
+      requestedAt,
+      context,
+      offset: clockOffsetMs(requestedAt, meta),
+      movesTo,
+      pages: page,
+    });
     context = { ...context, customFields: stored.customFields };
     report.pages += 1;
     report.rowsSeen += value.records.length;
@@ -107,7 +119,7 @@ const listPage = async (deps: SyncDeps, feed: Feed, page: number, since: Date): 
 
 /** Older than what is asked for: where the CRM ignores the filter, this ends the walk just as well. A CRM that ignores the order is read whole. */
 const reachesBack = (page: ContactPage, since: Date): boolean =>
-  page.records.length === 0 || page.records.some(({ updatedAt }) => updatedAt !== null && updatedAt < since);
+  page.records.length + page.bad.length === 0 || page.records.some(({ updatedAt }) => updatedAt !== null && updatedAt < since);
 
 interface Store {
   readonly requestedAt: Date;
@@ -126,7 +138,11 @@ const storePage = async (
 ): Promise<Pick<PageReport, 'written' | 'customFields'> & { readonly removed: number }> => {
   if (feed === 'trash') {
     // Listed in the trash: proof for that very id.
-    const gone = await removeGone(deps, page.records.map(({ crmId }) => crmId), requestedAt);
+    const gone = await removeGone(
+      deps,
+      page.records.map(({ crmId }) => crmId),
+      requestedAt,
+    );
     if (movesTo !== null && (gone.removed > 0 || pages > 1)) await deps.mirror.transaction((tx) => tx.saveWatermark(feed, movesTo));
     return { written: 0, removed: gone.removed, customFields: context.customFields };
   }

@@ -52,8 +52,13 @@ export const createPushMemory = (): PushMemory => ({ pulledAtMs: null, through: 
 /** Pushes until nothing is due. */
 export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushReport> => {
   for (const orphan of memory.orphans) {
-    await settleUnknown(deps, orphan);
-    memory.orphans.delete(orphan);
+    try {
+      await settleUnknown(deps, orphan);
+      memory.orphans.delete(orphan);
+    } catch (error) {
+      // Its state is what somebody keeps locked: the others need not wait for that.
+      if (!(error instanceof MirrorBusy)) throw error;
+    }
   }
   const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
   if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { contacts: 0, stoppedBy: marks.stoppedBy };
@@ -154,7 +159,9 @@ const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContex
   const situations = await tx.read(due);
   return due.flatMap((contactId): readonly Job[] => {
     const situation = situations.get(contactId);
-    return situation === undefined ? [] : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
+    return situation === undefined
+      ? []
+      : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
   });
 };
 
@@ -285,7 +292,10 @@ const onFailure = async (
 
 /** The seed calls first_name required on update, the CRM seen does not: where it is, it is learned from the refusal, once. */
 const learnsFirstName = (deps: SyncDeps, next: NextCall & { readonly call: 'update' }, failure: CrmFailure): boolean =>
-  failure.class === 'park' && 'first_name' in failure.fields && next.body.first_name === undefined && !deps.capabilities.get().firstNameRequired;
+  failure.class === 'park' &&
+  'first_name' in failure.fields &&
+  next.body.first_name === undefined &&
+  !deps.capabilities.get().firstNameRequired;
 
 /**
  * Deleted there, edited here. Where the edit lives and the CRM has its trash, the contact is restored; once purged, and with a control that
@@ -303,7 +313,8 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
   };
   if (!deps.capabilities.get().trash || policy === 'crm' || policy === 'manual') return await retryLater();
   const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
-  if (restored.ok || restored.failure.class === 'unknown') await underLocks(deps, job, (tx, situation) => recordOutlived(tx, situation, policy));
+  if (restored.ok || restored.failure.class === 'unknown')
+    await underLocks(deps, job, (tx, situation) => recordOutlived(tx, situation, policy));
   if (restored.ok) return { job: { ...job, readFirst: true }, readAgain: true };
   const { failure } = restored;
   if (failure.code !== 'not_found' || !failure.proven) {

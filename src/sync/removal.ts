@@ -62,7 +62,11 @@ const removeFree = async (
   const held = removable.slice(now.length).map(({ contactId }) => contactId);
   const removed = await removeHalving(tx, now);
   if (held.length > 0) {
-    await tx.hold('pull', `${held.length} contacts are gone in the CRM, more than the brake lets through (${allowance} left this hour)`, held);
+    await tx.hold(
+      'pull',
+      `${held.length} contacts are gone in the CRM, more than the brake lets through (${allowance} left this hour)`,
+      held,
+    );
   }
   return { removed, held: held.length };
 };
@@ -109,7 +113,8 @@ const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext,
 };
 
 /** The contact was deleted in the CRM and lives on for the sake of what was edited here. */
-export const recordOutlived = async (tx: MirrorTx, situation: Situation, policy: Policy): Promise<void> => await record(tx, situation, policy, 'mirror');
+export const recordOutlived = async (tx: MirrorTx, situation: Situation, policy: Policy): Promise<void> =>
+  await record(tx, situation, policy, 'mirror');
 
 const record = async (tx: MirrorTx, { contactId, base, row }: Situation, policy: Policy, outcome: ConflictOutcome): Promise<void> =>
   await tx.recordConflicts([

@@ -1,6 +1,8 @@
 /** Bounded pieces of work, each a whole: what the daemon's loops, the one-shot commands and the tests call. */
+import { errorFields } from '../domain/error-fields.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type CrmResult } from '../ports/crm.ts';
+import { LostLeadership } from '../ports/mirror-errors.ts';
 import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
 import { endsTheRound, readMarks } from './marks.ts';
@@ -91,7 +93,7 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
       const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';
       await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
     }
-    if (report.complete) await deps.mirror.prune(deps.settings.changeLogDays);
+    if (report.complete) await pruneQuietly(deps);
     return { runId: run.id, ...report };
   } catch (error) {
     if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
@@ -99,7 +101,18 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
   }
 };
 
-const linkReasons = (deps: SyncDeps): readonly ('links' | 'activities')[] => (deps.capabilities.get().activities ? ['links', 'activities'] : ['links']);
+/** Retention is no part of the sweep: what it meets does not make the sweep a failure. */
+const pruneQuietly = async (deps: SyncDeps): Promise<void> => {
+  try {
+    await deps.mirror.prune(deps.settings.changeLogDays);
+  } catch (error) {
+    if (error instanceof LostLeadership) throw error;
+    deps.log.warn(errorFields(error), 'old log rows could not be removed; the next sweep tries again');
+  }
+};
+
+const linkReasons = (deps: SyncDeps): readonly ('links' | 'activities')[] =>
+  deps.capabilities.get().activities ? ['links', 'activities'] : ['links'];
 
 /** Reads the links that no list told, in the lowest lane but the sweep's. */
 export const backfillLinks = async (deps: SyncDeps, onProgress?: (read: number) => Promise<void>): Promise<CrmFailure | null> => {

@@ -102,7 +102,12 @@ const walkPages = async (walker: Walker): Promise<CrmFailure | null> => {
   for (;;) {
     const { page } = walker.cursor;
     const { perPage, withLinks } = capabilities.get();
-    const params: ListParams = { order: { field: 'id', direction: 'asc' }, perPage, page, ...(withLinks ? { with: ['companies', 'deals'] } : {}) };
+    const params: ListParams = {
+      order: { field: 'id', direction: 'asc' },
+      perPage,
+      page,
+      ...(withLinks ? { with: ['companies', 'deals'] } : {}),
+    };
     let requestedAt = await mirror.now();
     const answer = await patiently(walker.deps, async (options) => {
       requestedAt = await mirror.now();
@@ -129,7 +134,13 @@ const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offse
     );
     const seen = walker.cursor.seen + (await tx.saveSeen(ids));
     // In this very transaction: a crash resumes exactly behind what is stored.
-    await tx.saveRun(run.id, { cursor: { ...cursor, seen }, rowsSeen: page.records.length, rowsWritten: written.written, pages: 1, calls: 1 });
+    await tx.saveRun(run.id, {
+      cursor: { ...cursor, seen },
+      rowsSeen: page.records.length,
+      rowsWritten: written.written,
+      pages: 1,
+      calls: 1,
+    });
     return { ...written, seen };
   });
   walker.cursor = { ...cursor, seen: applied.seen };
@@ -152,7 +163,7 @@ const askUnseen = async (walker: Walker): Promise<Asked> => {
   const firstAskedAt = await deps.mirror.now();
   let proven = true;
   let stoppedBy: CrmFailure | null = null;
-  for (let afterId = 0; stoppedBy === null; ) {
+  for (let afterId = 0; stoppedBy === null;) {
     const ids = await deps.mirror.unseen(afterId, ASK_CHUNK);
     const last = ids.at(-1);
     if (last === undefined) break;

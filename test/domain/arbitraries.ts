@@ -106,16 +106,7 @@ export const linkEditsArb: fc.Arbitrary<LinkEdits> = fc
   }));
 
 const policyArb: fc.Arbitrary<Policy> = fc.constantFrom(...POLICIES);
-const HOLDABLE: readonly FieldName[] = [
-  'first_name',
-  'last_name',
-  'email',
-  'user_id',
-  'phones',
-  'cf_text',
-  'cf_options',
-  'cf_free',
-];
+const HOLDABLE: readonly FieldName[] = ['first_name', 'last_name', 'email', 'user_id', 'phones', 'cf_text', 'cf_options', 'cf_free'];
 export const heldArb: fc.Arbitrary<ReadonlySet<FieldName>> = fc.subarray([...HOLDABLE]).map((names) => new Set(names));
 
 export const NOON = new Date('2026-01-23T12:00:00.000Z');

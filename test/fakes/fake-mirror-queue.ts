@@ -90,7 +90,7 @@ export const recoverAttempts = (step: Step, createGraceMs: number): number => {
     const grace = intent === null ? 0 : attempt.at.getTime() + createGraceMs - now.getTime();
     const nextAttemptAt = new Date(now.getTime() + Math.max(0, grace));
     putState(step, contactId, { attempt: { ...attempt, state: 'unknown' } });
-    const rows = openLog(step, contactId).filter((row) => row.state === 'sending');
+    const rows = openLog(step, contactId).filter((row) => row.state === 'sending' || row.state === 'held');
     for (const row of rows) putLog(step, { ...row, state: 'unknown', nextAttemptAt });
     if (rows.length > 0) continue;
     const asked = { op: 'update', state: 'unknown', attempt: attempt.number, nextAttemptAt } as const;

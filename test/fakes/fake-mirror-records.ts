@@ -104,7 +104,16 @@ const toRun = ({ id, kind, state, withLinks, startedAt, cursor }: RunRow): Run =
 
 export const requestRun = ({ tx, world }: Step, kind: RunKind, withLinks: boolean): number => {
   const id = world.nextId('runs');
-  tx.put(world.tables.runs, id, { ...NO_PROGRESS, id, kind, state: 'requested', isRequested: true, withLinks, startedAt: null, epoch: null });
+  tx.put(world.tables.runs, id, {
+    ...NO_PROGRESS,
+    id,
+    kind,
+    state: 'requested',
+    isRequested: true,
+    withLinks,
+    startedAt: null,
+    epoch: null,
+  });
   return id;
 };
 

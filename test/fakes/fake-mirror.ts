@@ -82,7 +82,9 @@ const prune = ({ tx, world: { tables, now } }: Step, olderThanDays: number): num
     tx.put(tables.log, row.id, undefined);
     removed += 1;
   }
-  for (const row of tx.all(tables.states).filter(({ deletedAt, attempt }) => isOld(deletedAt, Math.max(olderThanDays, 60)) && attempt === null)) {
+  for (const row of tx
+    .all(tables.states)
+    .filter(({ deletedAt, attempt }) => isOld(deletedAt, Math.max(olderThanDays, 60)) && attempt === null)) {
     if (tx.all(tables.log).some(({ contactId, settledAt }) => contactId === row.contactId && settledAt === null)) continue;
     tx.put(tables.states, row.contactId, undefined);
     removed += 1;

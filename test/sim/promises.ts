@@ -9,8 +9,9 @@ import { DEFS, type World } from './world.ts';
 export const brokenPromises = (world: World): readonly string[] => {
   world.history.observe('sync');
   world.witness.look();
-  const tags = new Set(world.history.changes.map(({ tag }) => tag));
-  return [...world.witness.violations, ...leftOver(world), ...[...tags].flatMap((tag) => brokenFor(world, tag))];
+  const tags = [...new Set(world.history.changes.map(({ tag }) => tag))].filter((tag) => !isUnrecognisable(world.history.of(tag)));
+  const witnessed = world.witness.violations.filter(({ tag }) => tags.includes(tag)).map(({ tag, what }) => `${tag}: ${what}`);
+  return [...witnessed, ...leftOver(world), ...tags.flatMap((tag) => brokenFor(world, tag))];
 };
 
 /** Nothing is still to be done, and what waits for a person does so for a reason that this schedule gave. */
@@ -66,7 +67,6 @@ const brokenFor = (world: World, tag: string): readonly string[] => {
   const rows = [...mirror.tables.contacts.committed.values()].filter((row) => row.fields.last_name === tag);
   const contacts = account.contacts().filter((contact) => contact.last_name === tag);
   const changes = history.of(tag);
-  if (isUnrecognisable(changes)) return [];
   const lines = twins(world, tag, rows.length, contacts.length, changes);
   if (lines.length > 0 || isExcused(world, tag)) return lines;
   if (contacts.length === 0 && nobodyAnswers(account)) return [];

@@ -2,7 +2,7 @@
 import type { Change, History } from './history.ts';
 
 export class Witness {
-  readonly violations: string[] = [];
+  readonly violations: { readonly tag: string; readonly what: string }[] = [];
   /** Numbers of remote edits that a write of ours replaced before anybody could have read them: the CRM has no conditional write. */
   readonly unseeable = new Set<number>();
   readonly #history: History;
@@ -48,8 +48,9 @@ export class Witness {
     const { changes } = this.#history;
     for (; this.#looked < changes.length; this.#looked += 1) {
       const change = changes[this.#looked];
-      if (change === undefined || change.side !== 'crm' || change.by !== 'sync') continue;
-      if (change.field !== 'life') this.#markUnseeable(change.tag, change.seq, (edit) => edit.field === change.field);
+      if (change === undefined || change.by !== 'sync') continue;
+      if (change.side === 'row') this.#mayStore(change);
+      else if (change.field !== 'life') this.#markUnseeable(change.tag, change.seq, (edit) => edit.field === change.field);
       else if (change.value === 'trashed') {
         this.#mayTrash(change.tag);
         this.#markUnseeable(change.tag, change.seq, () => true);
@@ -57,18 +58,30 @@ export class Witness {
     }
   }
 
+  /** A row that holds what our own write put there must not go back to what was there before: such a record is older than the write. */
+  #mayStore({ tag, field, value, seq }: Change): void {
+    if (field === 'life' || field === 'pair') return;
+    const before = this.#history.changes.filter((change) => change.tag === tag && change.field === field && change.seq < seq);
+    const there = before.filter(({ side }) => side === 'crm');
+    const [ours, here] = [there.at(-1), before.findLast(({ side }) => side === 'row')];
+    if (ours?.by !== 'sync' || ours.value === value || here?.value !== ours.value) return;
+    const older = there.slice(0, -1).map((change) => change.value);
+    if (older.includes(value) || (value === null && older.length === 0))
+      this.violations.push({ tag, what: `${field} goes back to ${value} in its row` });
+  }
+
   #mayRemove(tag: string): void {
     const isGone = this.#history.changes.some(
       ({ side, field, value, tag: of }) => side === 'crm' && of === tag && field === 'life' && value !== 'alive',
     );
-    if (!isGone) this.violations.push(`${tag}: its row is removed though the CRM never trashed or purged it`);
+    if (!isGone) this.violations.push({ tag, what: 'its row is removed though the CRM never trashed or purged it' });
   }
 
   #mayTrash(tag: string): void {
     const isDeleted = this.#history.changes.some(
       ({ side, by, field, value, tag: of }) => side === 'row' && by === 'person' && of === tag && field === 'life' && value === null,
     );
-    if (!isDeleted) this.violations.push(`${tag}: deleted in the CRM though nobody deleted its row`);
+    if (!isDeleted) this.violations.push({ tag, what: 'deleted in the CRM though nobody deleted its row' });
   }
 
   /** Remote edits that our write has just replaced: had they been there when we last looked? */

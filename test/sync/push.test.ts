@@ -244,3 +244,26 @@ describe('deleting', () => {
     expect(harness.account.contact(crmId)?.deletedAtMs).not.toBeNull();
   });
 });
+
+describe('many deletes at once', () => {
+  it('stop at the brake, all of them, as a plan; a single one goes through', async () => {
+    const braked = await openHarness({ seed: { contacts: 60 }, settings: { brake: { rows: 5, share: 0.1, max: 1000 } } });
+    try {
+      await braked.probe();
+      await braked.sync();
+      await braked.sql('delete from crm.contacts where id in (select id from crm.contacts order by id limit 1)');
+      await braked.sync();
+      expect(braked.account.calls.count('delete')).toBe(1);
+      await braked.sql('delete from crm.contacts where id in (select id from crm.contacts order by id limit 30)');
+      await braked.sync();
+      expect(braked.account.calls.count('delete')).toBe(1);
+      expect(await braked.sql('select direction, state, rows from sync.holds')).toEqual([{ direction: 'push', state: 'open', rows: 30 }]);
+      await braked.sql('select sync.approve(id) from sync.holds');
+      await braked.settle();
+      expect(braked.account.calls.count('delete')).toBe(31);
+      expect(await braked.differences()).toEqual([]);
+    } finally {
+      await braked.close();
+    }
+  });
+});

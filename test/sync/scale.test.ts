@@ -35,7 +35,12 @@ describe(`bulk edits at ${RATE_PER_MINUTE} calls a minute`, () => {
   it(
     'an UPDATE of every row and a COPY of a tenth as many new ones are pushed, one call each, without a 429',
     async () => {
-      harness = await openHarness({ seed: { contacts: CONTACTS }, ratePerMinute: RATE_PER_MINUTE, share: 0.9, settings: { freshMs: 1000 } });
+      harness = await openHarness({
+        seed: { contacts: CONTACTS },
+        ratePerMinute: RATE_PER_MINUTE,
+        share: 0.9,
+        settings: { freshMs: 1000 },
+      });
       await harness.probe();
       expect(await harness.sync()).toBeNull();
       harness.account.calls.clear();

@@ -61,7 +61,7 @@ select (
     select count(distinct l.contact_id) from sync.change_log l
     join sync.contact_state s on s.contact_id = l.contact_id
     left join sync.holds h on h.id = l.hold_id
-    where l.settled_at is null and l.op = 'delete' and l.state in ('pending', 'retry', 'unknown', 'sending')
+    where l.settled_at is null and l.op = 'delete' and l.state in ('pending', 'retry', 'unknown', 'sending', 'held')
       and h.state is distinct from 'approved' and s.crm_id is not null
   ) as waiting, ${MIRROR_ROWS}`;
 /** Partial index contact_state_gone_in_crm. */
