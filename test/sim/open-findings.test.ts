@@ -59,6 +59,17 @@ const OPEN: { readonly [what: string]: Schedule } = {
       { side: 'remote', act: 'restore', who: 3 },
     ],
   },
+  'a phone removed there while our write of the list is unknown does not come back': {
+    ...SETTING,
+    seed: 7141,
+    policy: 'newest',
+    events: [
+      { side: 'twin', n: 1, here: [{ edit: 'addPhone', n: 2 }], there: [{ edit: 'addPhone', n: 8 }] },
+      { side: 'fault', call: 'update', kind: 'html-200', times: 1 },
+      sync(804845899, []),
+      { side: 'remote', act: 'edit', who: 6, edits: [{ edit: 'removePhone', n: 32 }] },
+    ],
+  },
 };
 
 describe('an open finding', () => {

@@ -54,6 +54,8 @@ const parkable = (schedule: Schedule): ReadonlySet<ErrorCode> => {
   // The e-mail and phones of a contact that is in the trash, or hidden before its create could be looked up, still count as taken.
   if (did(schedule, 'delete', 'hide')) codes.add('invalid');
   if (did(schedule, 'delete') && (schedule.policy === 'crm' || codes.has('forbidden'))) codes.add('deleted_in_crm');
+  // Edited there before a lost answer could be asked for: where only the name still speaks for it, a person decides.
+  if (actionsOf(schedule).some(({ side }) => side === 'remote')) codes.add('several_matches');
   return codes;
 };
 
@@ -96,7 +98,7 @@ const isUnrecognisable = (changes: readonly Change[]): boolean => {
 
 /** One row at most, and one contact more only for each one that was gone before. */
 const twins = (
-  { account, schedule }: World,
+  { account, history, mirror, schedule }: World,
   tag: string,
   rows: number,
   contacts: number,
@@ -111,6 +113,8 @@ const twins = (
   const lines: string[] = [];
   // A twin that was hidden when all were seen could not be met.
   if (tag.startsWith('P') && did(schedule, 'hide')) return [];
+  const { log } = mirror.tables;
+  if ([...log.committed.values()].some((row) => row.code === 'several_matches' && history.tagOfRow.get(row.contactId) === tag)) return [];
   if (rows > 1) lines.push(`${tag}: ${rows} rows`);
   if (contacts - hidden > 1) lines.push(`${tag}: ${contacts} contacts in the CRM`);
   if (created > gone + hidden + 1) lines.push(`${tag}: created ${created} times in the CRM`);
