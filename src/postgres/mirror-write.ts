@@ -64,11 +64,26 @@ const writeLinks = async (
   }
 };
 
+interface Suppressed {
+  readonly suppressed: number;
+}
+
+/** A BEFORE trigger that answered null: Postgres calls that done, and nothing was. */
+class WriteSuppressed extends Error {
+  override readonly name = 'WriteSuppressed';
+}
+/** SQLSTATE triggered_data_change_violation. */
+const SUPPRESSED_STATE = '27000';
+
+const refuseSuppressed = ([answer]: readonly Suppressed[]): void => {
+  if (answer !== undefined && answer.suppressed > 0) throw new WriteSuppressed('a trigger kept a row from being written');
+};
+
 const save = async (session: Session, writes: readonly ContactWrite[]): Promise<void> => {
   const rows = writes.filter((write) => write.fields !== null || write.extra !== null || write.crmTimes !== null);
   if (rows.length > 0) {
     await session.ownWrite();
-    await session.query(SAVE_ROWS, [JSON.stringify(rows.map(toRowJson))]);
+    refuseSuppressed((await session.query<Suppressed>(SAVE_ROWS, [JSON.stringify(rows.map(toRowJson))])).rows);
   }
   await writeLinks(session, writes, (write) => write.removeLinks, removeLinks);
   await writeLinks(session, writes, (write) => write.addLinks, addLinks);
@@ -93,6 +108,7 @@ const REFUSING_CLASSES: ReadonlySet<string> = new Set(['22', '23', '44', 'P0', '
  * Class 42 is one only out of a function, that is a user's broken trigger: without that context it would be our own statement.
  */
 const toRefusal = (error: unknown): Refusal | null => {
+  if (error instanceof WriteSuppressed) return { sqlState: SUPPRESSED_STATE, message: error.message };
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return null;
   // A lock of a user's that outlasts ours concerns its own record only; what else may work when run again is the transaction's to repeat.
   if (error.code === LOCK_NOT_AVAILABLE) return { sqlState: error.code, message: error.message };
@@ -111,7 +127,7 @@ export const createWriteSteps = (session: Session): WriteSteps => ({
   remove: async (ids) => {
     if (ids.length === 0) return;
     await session.ownWrite();
-    await session.query(REMOVE_CONTACTS, [ids]);
+    refuseSuppressed((await session.query<Suppressed>(REMOVE_CONTACTS, [ids])).rows);
   },
   markVisibility: async (ids, visibility) => {
     if (ids.length === 0) return;

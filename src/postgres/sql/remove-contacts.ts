@@ -1,7 +1,8 @@
 /**
  * The rows of contacts that the CRM has proven gone. Their links go by cascade. The state stays as a tombstone with crm_id and id, and
  * without base: should a page bring the id again (restored from the trash), it is a new contact with its old id. What was still to be pushed
- * has nowhere to go and is settled as merged; the caller has recorded the conflict, where there was one.
+ * has nowhere to go and is settled as merged; the caller has recorded the conflict, where there was one. Answers how many rows a trigger of the
+ * user's kept.
  */
 export const REMOVE_CONTACTS = `
 with gone as (
@@ -9,7 +10,7 @@ with gone as (
 ), logged as (
   update sync.change_log set state = 'merged', settled_at = clock_timestamp(), next_attempt_at = null
   where contact_id = any($1::bigint[]) and settled_at is null
-)
+), buried as (
 insert into sync.contact_state as s (contact_id, crm_id, deleted_at, deleted_by)
 select w.id, g.crm_id, clock_timestamp(), 'crm'
 from (select distinct unnest($1::bigint[]) as id) w
@@ -18,7 +19,9 @@ where g.id is not null or exists (select from sync.contact_state t where t.conta
 order by w.id
 on conflict (contact_id) do update set deleted_at = clock_timestamp(), deleted_by = 'crm', base = null, base_hash = null, extra_hash = null,
   companies = null, deals = null, activities = null, gone_at = null, hidden_at = null, hold_id = null
-where s.deleted_at is null or s.base_hash is not null`;
+where s.deleted_at is null or s.base_hash is not null
+)
+select (select count(*) from crm.contacts where id = any($1::bigint[])) - (select count(*) from gone) as suppressed`;
 
 /** A contact that is visible again leaves the plan that wanted to remove it. */
 export const MARK_VISIBLE = `

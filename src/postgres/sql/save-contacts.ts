@@ -1,7 +1,8 @@
 /**
  * Existing contacts, whose rows the caller has locked and read. Every part has its own flag, so one statement serves a page in which one row
  * gets fields and the next only `extra`. A row that would not change is left out: a rewritten tuple is an echo that BI history would see.
- * `before` is what the row held, and so what "no fields written" has to leave behind.
+ * `before` is what the row held, and so what "no fields written" has to leave behind. Answers how many rows a trigger of the user's kept as they
+ * were: with the base moved on all the same, their old values would be pushed over the CRM's.
  */
 import { FIELDS_TYPED, eachField, fieldsOf, logWhatTriggersChanged, type LinkTable } from './columns.ts';
 
@@ -26,8 +27,13 @@ with w as materialized (
   where c.id = t.id and (${fieldsOf('c')}, c.extra, c.crm_created_at, c.crm_updated_at)
     is distinct from (${fieldsOf('t')}, t.extra, t.crm_created_at, t.crm_updated_at)
   returning c.id, c.crm_id, ${fieldsOf('c')}
+), logged as (${logWhatTriggersChanged('updated', 'target')}
 )
-${logWhatTriggersChanged('updated', 'target')}`;
+select count(*) as suppressed
+from target t join before b on b.id = t.id
+where (${fieldsOf('b')}, b.extra, b.crm_created_at, b.crm_updated_at)
+    is distinct from (${fieldsOf('t')}, t.extra, t.crm_created_at, t.crm_updated_at)
+  and not exists (select from updated u where u.id = t.id)`;
 
 /**
  * A state that does not exist yet is made (a row that was paired before it was ever pushed). Base and its links go together: the hash says
