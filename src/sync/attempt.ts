@@ -350,3 +350,7 @@ const settleBusy = async (tx: MirrorTx, { settings, random }: SyncDeps, { situat
   const unknown = { ops: CHANGE_OPS, state: 'unknown', code: 'mirror_busy', error: null, delayMs } as const;
   await tx.settle({ contactId: situation.contactId, attempt, outcomes: [unknown], ends: 'unknown' });
 };
+
+/** The failure, where it would meet every other contact as well: the token, or the CRM's wish for a pause. Null where the loop goes on. */
+export const endingTheLoop = (failure: CrmFailure): CrmFailure | null =>
+  failure.class === 'fatal' || failure.class === 'later' ? failure : null;

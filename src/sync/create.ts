@@ -23,7 +23,7 @@ import {
 import type { CrmFailure } from '../domain/errors.ts';
 import type { AnswerMeta, CrmResult } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
-import { absorb, finish, settleFailure, underLocks, type Job } from './attempt.ts';
+import { absorb, endingTheLoop, finish, settleFailure, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { isWhole } from './pages.ts';
@@ -72,7 +72,7 @@ const post = async (deps: SyncDeps, job: Job, fields: ContactFields): Promise<Cr
     failure.class === 'refetch' ? { ...failure, class: 'park' } : failure,
     failure.class === 'unknown' ? 0 : undefined,
   );
-  return { stoppedBy: failure.class === 'fatal' || failure.class === 'later' ? failure : null };
+  return { stoppedBy: endingTheLoop(failure) };
 };
 
 const dropIntent = async (deps: SyncDeps, job: Job): Promise<void> => {
@@ -142,7 +142,7 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   if (!found.ok) {
     // Whatever kept the CRM from answering, the create is as unknown as before.
     await settleFailure(deps, job, { ...found.failure, class: 'unknown' });
-    return { stoppedBy: found.failure.class === 'fatal' || found.failure.class === 'later' ? found.failure : null };
+    return { stoppedBy: endingTheLoop(found.failure) };
   }
   const { free, taken } = found;
   const [match] = free;

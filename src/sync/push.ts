@@ -9,22 +9,21 @@
  * - Settling touches only log rows with this attempt's number: what was committed later stays pending and gets its own turn.
  */
 import { retryDelayMs } from '../domain/backoff.ts';
-import { brakeAllowance } from '../domain/brake.ts';
 import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
 import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
 import type { MirrorTx, Situation } from '../ports/mirror.ts';
-import { absorb, finish, handBack, settleFailure, settleUnknown, underLocks, type Job } from './attempt.ts';
+import { absorb, endingTheLoop, finish, handBack, settleFailure, settleUnknown, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { createInCrm } from './create.ts';
+import { pushDelete } from './delete.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { allActivities } from './activities.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { nextCall, type NextCall, type Progress } from './plan.ts';
 import { pullChanges } from './pull.ts';
-import { isEditedThere, toCanonical } from './reconcile.ts';
 import { controlAnswers, recordOutlived } from './removal.ts';
 
 export interface PushReport {
@@ -259,8 +258,6 @@ type AfterFailure =
   /** The attempt is settled; a failure in it ends the loop, since it would meet every other contact as well. */
   { readonly ended: CrmFailure | null } | { readonly job: Job; readonly readAgain: boolean };
 
-const ENDS_THE_LOOP = new Set<CrmFailure['class']>(['fatal', 'later']);
-
 /** An attempt that is told more often that its picture is old waits for its next turn. */
 const REREADS_MAX = 2;
 
@@ -287,7 +284,7 @@ const onFailure = async (
     return { job: { ...job, refused: [...job.refused, { ops, code: failure.code, message: failure.message }] }, readAgain: false };
   }
   await settleFailure(deps, job, failure);
-  return { ended: ENDS_THE_LOOP.has(failure.class) ? failure : null };
+  return { ended: endingTheLoop(failure) };
 };
 
 /** The seed calls first_name required on update, the CRM seen does not: where it is, it is learned from the refusal, once. */
@@ -319,7 +316,7 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
   const { failure } = restored;
   if (failure.code !== 'not_found' || !failure.proven) {
     await settleFailure(deps, job, failure);
-    return { ended: ENDS_THE_LOOP.has(failure.class) ? failure : null };
+    return { ended: endingTheLoop(failure) };
   }
   const control = await controlAnswers(deps, await deps.mirror.oneSeen());
   if (!control.proven) return await retryLater();
@@ -330,48 +327,3 @@ const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterF
   await handBack(deps, job);
   return { ended: null };
 };
-
-/** A deleted row. The brake first: many deletes are more likely a mistake than a wish. */
-const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailure | null> => {
-  let job = claimed;
-  let { crmId } = job.situation;
-  if (crmId === null && job.situation.intent !== null) {
-    // Deleted while its create was unknown: if the CRM has it, it is adopted first and deleted then.
-    const asked = await createInCrm(deps, job);
-    if (!('crmId' in asked)) return asked.stoppedBy;
-    ({ crmId, job } = asked);
-  }
-  if (crmId === null) return await finish(deps, job, {});
-  if (!job.situation.open.approved && (await holdsDelete(deps, job))) return null;
-  if (job.readFirst) {
-    const read = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
-    if (!read.ok && read.failure.code === 'not_found' && read.failure.proven) return await finish(deps, job, { called: true });
-    if (!read.ok) return await deleteFailed(deps, job, read.failure);
-    // No page may have told it: none touches a contact that is under way or in doubt.
-    const { customFields } = job.context;
-    if (isEditedThere(toCanonical(read.value, customFields), job.situation, customFields)) return await letPageDecide(deps, job, crmId);
-  }
-  const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
-  if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
-  return await deleteFailed(deps, job, answer.failure);
-};
-
-/** A delete against an edit is decided in one place: where records come in. It is read again by its mark before its next turn. */
-const letPageDecide = async (deps: SyncDeps, job: Job, crmId: number): Promise<null> => {
-  await handBack(deps, { ...job, doubtful: false }, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
-  return null;
-};
-
-const deleteFailed = async (deps: SyncDeps, job: Job, failure: CrmFailure): Promise<CrmFailure | null> => {
-  await settleFailure(deps, job, failure);
-  return ENDS_THE_LOOP.has(failure.class) ? failure : null;
-};
-
-const holdsDelete = async (deps: SyncDeps, job: Job): Promise<boolean> =>
-  await deps.mirror.transaction(async (tx) => {
-    const { lastHour, waiting, mirrorRows } = await tx.brakeLoad('push');
-    if (waiting <= brakeAllowance(lastHour, mirrorRows, deps.settings.brake)) return false;
-    const reason = `${waiting} contacts were deleted in the mirror, more than the brake lets through in an hour`;
-    await tx.hold('push', reason, [job.situation.contactId]);
-    return true;
-  });
