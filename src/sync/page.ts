@@ -97,7 +97,8 @@ const touchQuiet = async (
   const moved = records.flatMap((canonical) => {
     const { record } = canonical;
     const peek = peeks.get(record.crmId);
-    if (peek === undefined || !peek.hasRow || record.updatedAt === null || isStale(peek, page)) return [];
+    if (peek === undefined || !peek.hasRow || record.updatedAt === null || isStale(peek, page) || isOvertaken(canonical, peek, page))
+      return [];
     return peek.crmUpdatedAt?.getTime() === record.updatedAt.getTime() && !countsDiffer(canonical, peek) ? [] : [{ canonical, peek }];
   });
   if (moved.length === 0) return false;
@@ -119,7 +120,7 @@ const isStale = (contact: Pick<Situation, 'settledAt' | 'deletedAt'> & { readonl
   contact.busy === true || [contact.settledAt, contact.deletedAt].some((at) => at !== null && at >= page.requestedAt);
 
 /** A list that was asked for before another one was stored: the row tells a later second than the record. By its id it is read as it is now. */
-const isOvertaken = ({ record }: CanonicalRecord, { crmUpdatedAt }: Situation, page: Page): boolean =>
+const isOvertaken = ({ record }: CanonicalRecord, { crmUpdatedAt }: Pick<Situation, 'crmUpdatedAt'>, page: Page): boolean =>
   page.answers.length === 0 && record.updatedAt !== null && crmUpdatedAt !== null && record.updatedAt < crmUpdatedAt;
 
 /** What has to be read by id, because this record does not carry it and it may have changed. */
