@@ -25,7 +25,7 @@ import type { AnswerMeta, CrmResult } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
 import { absorb, endingTheLoop, finish, settleFailure, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
-import { callOptions, type SyncDeps } from './deps.ts';
+import { callOptions, CLOCK_ERROR_MS, type SyncDeps } from './deps.ts';
 import { isWhole } from './pages.ts';
 import { toBody, type NextCall } from './plan.ts';
 
@@ -133,8 +133,6 @@ const pairWith = async (deps: SyncDeps, job: Job, { crmId }: RemoteContact, agre
 
 /** How often the CRM is asked until CREATE_RECHECK_MS are over. */
 const ASK_AGAIN_MS = 1000;
-/** An id given out this long before the intent, by the two clocks, is not the create's. */
-const CLOCK_ERROR_MS = 60_000;
 
 const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<CreateEnd | 'not there'> => {
   const requestedAt = await deps.mirror.now();

@@ -52,3 +52,9 @@ export const callOptions = (deps: SyncDeps, lane: Lane): CallOptions => ({
   giveUp: deps.giveUp,
   maySend: deps.maySend,
 });
+
+/**
+ * A contact that the CRM made this long before a create's intent, by the two clocks, is not that create's. One number for both sides: the page
+ * defers what is younger, and the question after a lost answer looks back as far.
+ */
+export const CLOCK_ERROR_MS = 60_000;

@@ -18,6 +18,7 @@ import {
   type Peek,
   type Situation,
 } from '../ports/mirror.ts';
+import { CLOCK_ERROR_MS } from './deps.ts';
 import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
 
 export interface Page {
@@ -46,9 +47,6 @@ export interface PageReport {
   /** The definitions with what this page taught: the next page of the same run starts from them. */
   readonly customFields: CustomFieldDefs;
 }
-
-/** An id that the CRM gave out this long before our intent cannot be the create's: the clocks' error, and more. */
-const CLOCK_ERROR_MS = 60_000;
 
 export const applyPage = async (tx: MirrorTx, page: Page, context: PageContext): Promise<PageReport> => {
   const learned = inferCustomFields(context.customFields, page.records);
