@@ -100,6 +100,7 @@ export const holds = sync.table(
     reason: text('reason').notNull(),
     rows: integer('rows').notNull(),
     plan: jsonb('plan').notNull(),
+    cause: text('cause').notNull().default('brake'),
     state: text('state').notNull().default('open'),
     createdAt: instant('created_at').notNull().default(clock),
     decidedAt: instant('decided_at'),
@@ -107,7 +108,25 @@ export const holds = sync.table(
   },
   () => [
     oneOf('holds_direction_known', 'direction', ['push', 'pull']),
+    oneOf('holds_cause_known', 'cause', ['brake', 'identity']),
     oneOf('holds_state_known', 'state', ['open', 'approved', 'rejected', 'released']),
+  ],
+);
+
+export const damage = sync.table(
+  'damage',
+  {
+    id: id8('id').primaryKey().generatedAlwaysAsIdentity(),
+    direction: text('direction').notNull(),
+    contactId: id8('contact_id').notNull(),
+    op: text('op').notNull(),
+    at: instant('at').notNull().default(clock),
+  },
+  (t) => [
+    oneOf('damage_direction_known', 'direction', ['push', 'pull']),
+    oneOf('damage_op_known', 'op', ['delete', 'detach', 'empty', 'audit']),
+    // What the brake counts: the last hour's.
+    index('damage_lately').on(t.direction, t.at),
   ],
 );
 
@@ -195,7 +214,13 @@ export const contactState = sync.table(
 
 export const marks = sync.table(
   'marks',
-  { crmId: id8('crm_id').notNull(), reason: text('reason').notNull(), markedAt: instant('marked_at').notNull().default(clock) },
+  {
+    crmId: id8('crm_id').notNull(),
+    reason: text('reason').notNull(),
+    markedAt: instant('marked_at').notNull().default(clock),
+    attempts: integer('attempts').notNull().default(0),
+    nextAttemptAt: instant('next_attempt_at').notNull().default(clock),
+  },
   (t) => [
     primaryKey({ columns: [t.crmId, t.reason] }),
     oneOf('marks_reason_known', 'reason', ['deferred', 'links', 'activities', 'approved']),
@@ -230,7 +255,7 @@ export const runs = sync.table(
     epoch: id8('epoch'),
   },
   (t) => [
-    oneOf('runs_kind_known', 'kind', ['changes', 'sweep', 'resync', 'links', 'sync']),
+    oneOf('runs_kind_known', 'kind', ['changes', 'sweep', 'resync', 'links', 'sync', 'audit']),
     oneOf('runs_state_known', 'state', ['requested', 'running', 'done', 'partial', 'failed']),
     // Two people who ask at once get one run.
     uniqueIndex('runs_one_request')
@@ -305,6 +330,8 @@ export const account = sync.table(
     crmUrl: text('crm_url'),
     systemIdentifier: text('system_identifier'),
     databaseOid: id8('database_oid'),
+    timeline: integer('timeline'),
+    identityHoldId: id8('identity_hold_id').references(() => holds.id),
     changesWatermark: instant('changes_watermark'),
     trashWatermark: instant('trash_watermark'),
     firstSweepAt: instant('first_sweep_at'),
