@@ -18,6 +18,7 @@ import { createOperator, type Operator } from './postgres/operator.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
 import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
+import { checkIdentity } from './sync/identity.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
 export interface AppOptions {
@@ -50,6 +51,11 @@ export interface App {
 /** Another process leads this mirror. */
 export class LeaderExists extends Error {
   override readonly name = 'LeaderExists';
+}
+
+/** CRM_URL is not the account that this mirror was filled from. The message says so for people. */
+export class OtherAccount extends Error {
+  override readonly name = 'OtherAccount';
 }
 
 /** Connections of the pool: each worker of the push one, and one each for pull, sweep, links and the rest. */
@@ -89,7 +95,8 @@ export const createApp = (options: AppOptions): App => {
   const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
   const onPulled = (at: Date) => (pulledAt = at);
-  const daemon = createDaemon({ ...config, depsFor, probe, clock, log, createGraceMs, onPulled });
+  const askIdentity = async (deps: SyncDeps, again = false) => await checkIdentity(deps, config.crmUrl, again);
+  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, onPulled });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
   const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
@@ -104,6 +111,9 @@ export const createApp = (options: AppOptions): App => {
       await lead({ lease, clock, signal }, async (term, giveUp) => {
         const deps = depsFor(term, giveUp);
         await mirror.recoverAttempts(createGraceMs);
+        const { verdict, holdId, reason } = await askIdentity(deps);
+        if (verdict === 'other_account')
+          throw new OtherAccount(`${reason ?? 'CRM_URL is another account'}: select sync.approve(${holdId});`);
         const failed = await probe(deps);
         if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
         await work(deps);
@@ -125,9 +135,12 @@ export const createBudgetedCrm = ({ config, clock, log }: Pick<AppOptions, 'conf
 
 const toSyncSettings = (config: Config): SyncSettings => ({
   conflictPolicy: config.conflictPolicy,
+  writeMode: config.writeMode,
   backoff: { minMs: config.retryMinMs, maxMs: config.retryMaxMs },
   brake: { rows: config.brakeRows, share: config.brakeShare, max: config.brakeMax },
   createRecheckMs: config.createRecheckMs,
+  createGraceMs: config.crmTimeoutMs + config.createRecheckMs,
+  externalIdField: config.crmExternalIdField,
   changeLogDays: config.changeLogDays,
   overlapMs: OVERLAP_MS,
   freshMs: FRESH_MS,

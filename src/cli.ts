@@ -4,15 +4,17 @@
  */
 import { hostname } from 'node:os';
 import process from 'node:process';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { createApp, createBudgetedCrm, type App } from './app.ts';
+import { isChoice, listConflicts, resolveConflict } from './commands/conflicts.ts';
 import { explain } from './commands/explain.ts';
+import { decideHold, listHolds } from './commands/holds.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
 import { after, PAGES, PROGRAM, type Page } from './commands/manual.ts';
 import { runSearch } from './commands/search.ts';
 import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
-import { runResync, runSync } from './commands/work.ts';
+import { runAudit, runResync, runSync } from './commands/work.ts';
 import { formatProblem, readConfig, type Config } from './config.ts';
 import { errorFields } from './domain/error-fields.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -56,10 +58,6 @@ const withSettings = async (command: (settled: Settled) => Promise<ExitCode>, { 
     return EXIT.usage;
   }
   const { config } = parsed;
-  if (config.writeMode === 'ordered') {
-    io.err(formatProblem({ setting: 'WRITE_MODE', value: 'ordered', message: 'this version knows merged only' }));
-    return EXIT.usage;
-  }
   const level = quiet && io.errIsTerminal && config.logLevel === 'info' ? 'warn' : config.logLevel;
   const log = createLogger({ level, format: config.logFormat ?? (io.errIsTerminal ? 'pretty' : 'json'), color: io.errIsTerminal });
   try {
@@ -153,6 +151,17 @@ const describe = (command: Command, page: Page): Command =>
   command.summary(page.summary).description(page.description).addHelpText('after', after(page));
 
 const program = describe(new Command('relate-mirror'), PROGRAM).version(VERSION).showHelpAfterError('(--help tells more)').exitOverride();
+const toId = (text: string): number => {
+  if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new InvalidArgumentError('It is the number that the list shows.');
+  return Number(text);
+};
+const toChoice = (text: string): string => {
+  if (!isChoice(text)) throw new InvalidArgumentError(`It is crm, mirror, or a value as JSON; a text with its quotes: '"Bern"'.`);
+  return text;
+};
+/** For what only looks or decides: the schema is taken as it is. */
+const looking = async (command: (app: App) => Promise<ExitCode>): Promise<ExitCode> => await withApp(command, { migrates: false });
+
 const add = (name: keyof typeof PAGES): Command => describe(program.command(name), PAGES[name]);
 
 add('start').action(() => run(() => withApp((app, log) => runStart(io, app, log), { quiet: false })));
@@ -164,11 +173,33 @@ add('resync')
   .action(({ links = false, wait }: { links?: boolean; wait: boolean }) =>
     run(() => withApp((app) => runResync({ io, app, clock }, { links, wait }))),
   );
+add('audit')
+  .option('--json', 'one line of JSON, on a terminal too')
+  .action(({ json = false }: { json?: boolean }) => run(() => withApp((app) => runAudit({ io, app, clock }, { json }))));
 add('status')
   .option('--json', 'one line of JSON with the columns of sync.status')
   .action(({ json = false }: { json?: boolean }) =>
     run(() => withApp(async (app) => showStatus(io, await app.operator.status(), { json }), { migrates: false })),
   );
+const holds = add('holds')
+  .option('--json', 'one JSON object a line')
+  .action(({ json = false }: { json?: boolean }) => run(() => looking((app) => listHolds(io, app.operator, { json }))));
+for (const how of ['approve', 'reject'] as const) {
+  holds
+    .command(how)
+    .summary(how === 'approve' ? 'let a plan through' : 'undo a plan')
+    .argument('<id>', 'the number of the hold', toId)
+    .action((id: number) => run(() => looking((app) => decideHold(io, app.operator, id, how))));
+}
+const conflicts = add('conflicts')
+  .option('--json', 'one JSON object a line')
+  .action(({ json = false }: { json?: boolean }) => run(() => looking((app) => listConflicts(io, app.operator, { json }))));
+conflicts
+  .command('resolve')
+  .summary('decide a conflict')
+  .argument('<id>', 'the number of the conflict', toId)
+  .argument('<choice>', 'crm, mirror, or a value as JSON', toChoice)
+  .action((id: number, choice: string) => run(() => looking((app) => resolveConflict(io, app.operator, id, choice))));
 add('search')
   .argument('<term>', 'what to look for')
   .option('--json', 'one JSON object a line, with all fields')

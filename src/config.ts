@@ -38,7 +38,7 @@ export interface Config {
   readonly retryMinMs: number;
   readonly retryMaxMs: number;
   readonly createRecheckMs: number;
-  readonly crmExternalIdField: string | null;
+  readonly crmExternalIdField: `cf_${string}` | null;
   readonly pullCron: string;
   readonly sweepCron: string;
   readonly cronTimeZone: string;

@@ -153,8 +153,11 @@ const TABLE = {
   RETRY_MIN_MS: ms(1_000, 1, 86_400_000, 'first back-off of a failed item; jitter is added'),
   RETRY_MAX_MS: ms(300_000, 1, 86_400_000, 'longest back-off of a failed item'),
   CREATE_RECHECK_MS: ms(5_000, 0, 3_600_000, 'after a create of unknown outcome: how long the CRM is asked before it may be sent again'),
-  CRM_EXTERNAL_ID_FIELD: setting<string | null>({
-    schema: z.string().regex(/^cf_\w{1,120}$/),
+  CRM_EXTERNAL_ID_FIELD: setting<`cf_${string}` | null>({
+    schema: z
+      .string()
+      .regex(/^cf_\w{1,120}$/)
+      .transform((name): `cf_${string}` => `cf_${name.slice('cf_'.length)}`),
     fallback: null,
     shown: 'none',
     meaning: 'a custom field that carries a correlation id, which makes that question exact',

@@ -135,6 +135,7 @@ describe('operations.md', () => {
       retry: 0,
       contacts: 0,
       first_sweep_done: true,
+      identity_hold: null,
     });
     expect(columnOf(OPERATIONS, 'The first look', 'line')).toEqual(lines.map((line) => line.split(/ {2,}/)[0]));
   });
@@ -164,7 +165,8 @@ describe('SPEC.md', () => {
 const INTERNAL_FUNCTIONS = new Set(
   `begin_own_write captured capture_contacts capture_links custom_value_problem drawn_contact_id effective_role end_own_write guard_contact
    guard_names guard_truncate is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
-   raise_custom_field request_run`
+   raise_custom_field request_run destruction waiting_damage reject_pull reject_push reject_found resolve_contact plan_identity
+   database_identity check_identity hold_identity decide_identity identity_swept`
     .split(/\s+/)
     .map((name) => `sync.${name}`),
 );

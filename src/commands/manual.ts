@@ -99,6 +99,19 @@ export const PAGES = {
     ],
     more: () => EXIT_CODES,
   },
+  audit: {
+    summary: 'look for edits that no trigger saw, and queue them',
+    description:
+      'Compares every row with what both sides last agreed on. What differs though nothing is due for it (a restored backup, a disabled trigger, ' +
+      "a subscription's session) is queued as an edit, or held where it is more than the brake lets through. A row that is gone though nobody " +
+      'deleted it is held, never deleted by itself. Calls the CRM for nothing. The same follows each complete sweep. Where a daemon is running it ' +
+      'does the work, and this command waits for it.',
+    examples: [
+      ['relate-mirror audit', 'after a restore, or after maintenance with triggers disabled'],
+      ['relate-mirror audit --json | jq .rows_written', 'how many contacts had such edits'],
+    ],
+    more: () => EXIT_CODES,
+  },
   status: {
     summary: 'are both sides in step, and what needs a person?',
     description:
@@ -108,6 +121,32 @@ export const PAGES = {
       ['relate-mirror status', 'in words'],
       ['relate-mirror status --json | jq .queue_depth', 'one line of JSON with the columns of sync.status'],
       ['watch relate-mirror status', 'on and on'],
+    ],
+    more: () => EXIT_CODES,
+  },
+  holds: {
+    summary: 'what the brake holds, and the decision about it',
+    description:
+      'Changes that would destroy more than BRAKE_ROWS, BRAKE_SHARE and BRAKE_MAX allow in an hour, in either direction, wait as a plan: one line a ' +
+      'contact, with the fields that would be emptied and the links that would go, and no values. `approve ID` lets a plan through, each contact ' +
+      'proven again; `reject ID` undoes it. What has nothing destructive left leaves its plan by itself. Works with or without a daemon.',
+    examples: [
+      ['relate-mirror holds', 'what is held, with the first lines of each plan'],
+      ['relate-mirror holds --json | jq .counts', 'one JSON object a line'],
+      ['relate-mirror holds approve 3', 'let it through'],
+      ['relate-mirror holds reject 3', 'undo it'],
+    ],
+    more: () => EXIT_CODES,
+  },
+  conflicts: {
+    summary: 'conflicts that a person has to decide',
+    description:
+      'Fields under the policy `manual` that were edited on both sides. `resolve ID CHOICE` decides one: crm or mirror for the value of that side, ' +
+      'or a value of your own as JSON. The rest of the contact is not held up meanwhile. Works with or without a daemon.',
+    examples: [
+      ['relate-mirror conflicts', 'the values of both sides, and the last one that both had'],
+      ['relate-mirror conflicts resolve 5 crm', "the CRM's value"],
+      [`relate-mirror conflicts resolve 5 '"Bern"'`, 'another value; a text is written with its quotes'],
     ],
     more: () => EXIT_CODES,
   },

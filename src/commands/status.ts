@@ -13,8 +13,8 @@ export const showStatus = (io: Io, status: Status, { json }: StatusOptions): Exi
 };
 
 /** What exit code 3 says: something needs a person, or is not through yet. */
-export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open }: Status): boolean =>
-  parked + held + unknown + retry + open > 0;
+export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open, identity_hold: identity }: Status): boolean =>
+  parked + held + unknown + retry + open > 0 || identity !== null;
 
 type Paint = (style: 'good' | 'bad' | 'dim', text: string) => string;
 const STYLES = { good: 32, bad: 33, dim: 2 } as const;
@@ -50,6 +50,7 @@ const describeCalls = ({ leader, budget_limit: limit, budget_used: used }: Statu
 const inStep = (status: Status): string => {
   if (status.paused) return 'no: paused; to go on: select sync.resume();';
   if (!status.first_sweep_done) return 'not yet: the first full load is not complete';
+  if (status.identity_hold !== null) return 'no: this is not the database, or the account, that it was; see below';
   if (status.parked + status.held + status.open_conflicts > 0) return 'no: something needs a person, see below';
   if (status.queue_depth > 0) return 'not quite: edits are on their way';
   if (status.leader === null) return 'it was: nothing waits here, but no daemon looks for changes';
@@ -57,7 +58,14 @@ const inStep = (status: Status): string => {
 };
 
 /** One line for each thing that needs a person or waits, with where to look. */
-export const attentionLines = ({ parked, held, unknown, retry, open_conflicts: open }: Status): readonly string[] => {
+export const attentionLines = ({
+  parked,
+  held,
+  unknown,
+  retry,
+  open_conflicts: open,
+  identity_hold: identity,
+}: Status): readonly string[] => {
   const things: readonly (readonly [number, string, string])[] = [
     [parked, 'parked: refused, a person has to change something', 'select * from sync.parked;'],
     [held, 'held: destructive, a person has to approve', "select * from sync.holds where state = 'open';"],
@@ -68,6 +76,11 @@ export const attentionLines = ({ parked, held, unknown, retry, open_conflicts: o
   const rows = things
     .filter(([howMany]) => howMany > 0)
     .map(([howMany, what, where]) => [`${howMany.toLocaleString('en')} ${what}`, where] as const);
+  if (identity !== null)
+    rows.unshift([
+      'restored, cloned, failed over, or another CRM_URL: a person has to look',
+      `select reason from sync.holds where id = ${identity};`,
+    ]);
   const width = Math.max(0, ...rows.map(([what]) => what.length));
   return rows.map(([what, where]) => `${what.padEnd(width)}  ${where}`);
 };

@@ -1,5 +1,5 @@
 /**
- * `sync` and `resync`: a request in the database, served by the leading daemon where there is one and by this process otherwise; shown while
+ * `sync`, `resync` and `audit`: a request in the database, served by the leading daemon where there is one and by this process otherwise; shown while
  * it goes, and told when it has ended.
  */
 import { LeaderExists, type App } from '../app.ts';
@@ -45,6 +45,12 @@ export const runResync = async (context: WorkContext, { links, wait }: ResyncOpt
   return EXIT.done;
 };
 
+/** `audit`: look for edits that no trigger saw, queue them, and hold what is gone without a deletion. */
+export const runAudit = async (context: WorkContext, { json }: { readonly json: boolean }): Promise<ExitCode> => {
+  const io = json ? { ...context.io, outIsTerminal: false } : context.io;
+  return await waitFor({ ...context, io }, await context.app.operator.request('audit', false));
+};
+
 const waitFor = async (context: WorkContext, runId: number): Promise<ExitCode> => {
   const { io, app, clock } = context;
   const startedMs = clock.monotonicMs();
@@ -79,7 +85,7 @@ const serve = async (deps: SyncDeps, runId: number): Promise<void> => {
   const next = async () => (await deps.mirror.takeRequest()) ?? (await deps.mirror.resumableRun('resync'));
   for (let request = await next(); request !== null; request = await next()) {
     const failed = await serveRequest(deps, memory, request);
-    if (deps.signal.aborted) return;
+    if (deps.signal.aborted || failed?.code === 'paused') return;
     if (failed === null && request.withLinks) reportLinks(deps, await backfillLinks(deps));
     if (request.id === runId) return;
   }
@@ -164,10 +170,13 @@ const tell = (io: Io, run: RunRow, status: Status, ms: number): ExitCode => {
   return needsAttention(status) ? EXIT.attention : EXIT.done;
 };
 
-const describeRun = (run: RunRow, { contacts }: Status): string =>
-  run.kind === 'resync'
-    ? `Resynced: ${count(run.rows_seen, 'contact')} read, ${count(run.rows_written, 'row')} written`
-    : `Synced: ${count(contacts, 'contact')} in the mirror`;
+const describeRun = (run: RunRow, { contacts }: Status): string => {
+  if (run.kind === 'resync') return `Resynced: ${count(run.rows_seen, 'contact')} read, ${count(run.rows_written, 'row')} written`;
+  if (run.kind !== 'audit') return `Synced: ${count(contacts, 'contact')} in the mirror`;
+  const found =
+    run.rows_written === 0 ? 'nothing found' : `${count(run.rows_written, 'contact')} with edits that no trigger saw, queued or held`;
+  return `Audited: ${count(run.rows_seen, 'contact')} compared, ${found}`;
+};
 
 const describeFailure = (run: RunRow): string => {
   if (run.state === 'partial') {

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   timeout: 'The CRM did not answer in CRM_TIMEOUT_MS.',
   connection_reset: 'The connection broke before the answer was complete.',
   aborted: 'The call was given up because the daemon stops; it had not been sent.',
+  paused: 'A person paused the mirror: the run goes on where it stands once it is resumed.',
   not_leader: 'The call was not sent because this daemon is no longer the leader.',
   unavailable: 'The CRM answered 503 (maintenance).',
   server_error: 'The CRM answered 5xx.',

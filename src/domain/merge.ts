@@ -180,6 +180,15 @@ export interface LinkEdits {
   readonly detached: LinkSets;
 }
 
+/** As `baseAfter`, for the links of a kind that both know: an id that was attached and is there, or detached and is not, is agreed. */
+export const linksAfter = (base: KnownLinks, sent: LinksDiff, remote: KnownLinks): KnownLinks =>
+  eachKind((kind) => {
+    const [before, now] = [base[kind], remote[kind]];
+    if (before === null || now === null) return before;
+    const arrived = sent.attach[kind].filter((id) => now.includes(id));
+    return canonicalIds([...without(before, without(sent.detach[kind], now)), ...arrived]);
+  });
+
 /** Merges the link sets, kind by kind. A kind that the record does not carry stays as it is. */
 export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks, edits: LinkEdits): LinksMerge => {
   const merged: Record<LinkKind, readonly number[]> = { ...local };
@@ -188,8 +197,7 @@ export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks
     const theirs = remote[kind];
     if (theirs === null) continue;
     const before = base[kind];
-    merged[kind] =
-      before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(kind, before, local[kind], theirs, edits);
+    merged[kind] = before === null ? firstMeeting(local[kind], theirs, edits.detached[kind]) : mergeSet(before, local[kind], theirs);
     known[kind] = canonicalIds(theirs);
   }
   return { local: merged, base: known };
@@ -199,21 +207,9 @@ export const mergeLinks = (base: KnownLinks, local: LinkSets, remote: KnownLinks
 const firstMeeting = (local: readonly number[], remote: readonly number[], detached: readonly number[]): readonly number[] =>
   canonicalIds([...local, ...without(remote, detached)]);
 
-/**
- * What was edited here and is not settled stands, whatever the CRM shows: a link that was removed here and looks added there is the one that
- * we attached ourselves a moment before, by a call whose answer was lost, say.
- */
-const mergeSet = (
-  kind: LinkKind,
-  base: readonly number[],
-  local: readonly number[],
-  remote: readonly number[],
-  { attached, detached }: LinkEdits,
-): readonly number[] => {
-  const added = without(without(remote, base), detached[kind]);
-  const removed = without(without(base, remote), attached[kind]);
-  return canonicalIds([...without(local, removed), ...added]);
-};
+/** Element by element: what one side added or removed since the base is what becomes of it. */
+const mergeSet = (base: readonly number[], local: readonly number[], remote: readonly number[]): readonly number[] =>
+  canonicalIds([...without(local, without(base, remote)), ...without(remote, base)]);
 
 /** The ids of one set that another lacks. */
 export const without = (ids: readonly number[], others: readonly number[]): readonly number[] => {

@@ -13,6 +13,9 @@ interface AccountRow {
   readonly first_sweep_at: Date | null;
   readonly last_complete_sweep_at: Date | null;
   readonly paused: boolean;
+  readonly twins: boolean;
+  readonly identity_hold_id: number | null;
+  readonly identity_swept: boolean | null;
 }
 
 const only = async <T>(query: Query, sql: string): Promise<T> => {
@@ -36,6 +39,8 @@ export const createAccountReads = (query: Query): AccountReads => ({
       firstSweepAt: row.first_sweep_at,
       lastCompleteSweepAt: row.last_complete_sweep_at,
       paused: row.paused,
+      identityHold: row.identity_hold_id === null ? null : { holdId: row.identity_hold_id, swept: row.identity_swept ?? false },
+      twins: row.twins,
     };
   },
   contactCount: async () => (await only<{ contacts: number }>(query, CONTACT_COUNT)).contacts,

@@ -2,6 +2,7 @@
 import type { Mirror, MirrorTx, Settlement } from '../ports/mirror.ts';
 import type { Query, Session } from './mirror-session.ts';
 import {
+  AS_PLANNED,
   CLAIM,
   CLEAR_INTENT,
   LOCK_DUE,
@@ -10,8 +11,10 @@ import {
   QUEUE,
   RECOVER_ATTEMPTS,
   SAVE_INTENT,
+  SAVE_SENT,
   SETTLE_LOG,
   SETTLE_STATE,
+  WALK_THE_INDEX,
 } from './sql/claim.ts';
 
 const settle = async (session: Session, { contactId, attempt, outcomes, ends }: Settlement): Promise<void> => {
@@ -21,12 +24,14 @@ const settle = async (session: Session, { contactId, attempt, outcomes, ends }: 
   await session.query(SETTLE_STATE, [contactId, attempt, ends, deleted]);
 };
 
-type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;
+type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;
 
 export const createClaimSteps = (session: Session): ClaimSteps => ({
-  lockDue: async (limit, { creates }) => {
-    await session.query(MAKE_DUE_STATES, [limit, creates]);
-    const { rows } = await session.query<{ contact_id: number }>(LOCK_DUE, [limit, creates]);
+  lockDue: async (limit, { creates, ordered = false }) => {
+    await session.query(WALK_THE_INDEX);
+    await session.query(MAKE_DUE_STATES, [limit, creates, ordered]);
+    const { rows } = await session.query<{ contact_id: number }>(LOCK_DUE, [limit, creates, ordered]);
+    await session.query(AS_PLANNED);
     return rows.map((row) => row.contact_id);
   },
   claim: async (contactIds) => {
@@ -35,8 +40,15 @@ export const createClaimSteps = (session: Session): ClaimSteps => ({
     if (attempt === undefined) throw new Error('sync.attempt_seq gave no number.');
     return attempt;
   },
+  saveSent: async (writes) => {
+    if (writes.length === 0) return;
+    await session.query(SAVE_SENT, [JSON.stringify(writes.map(({ contactId, sent }) => ({ contact_id: contactId, sent })))]);
+  },
   saveIntent: async (contactId, intent) => {
-    await session.query(SAVE_INTENT, [contactId, JSON.stringify(intent)]);
+    const { rows } = await session.query<{ at: Date; key: string }>(SAVE_INTENT, [contactId, JSON.stringify(intent)]);
+    const [stored] = rows;
+    if (stored === undefined) throw new Error('A contact without a state cannot be created.');
+    return { ...stored, ...intent };
   },
   clearIntent: async (contactId) => {
     await session.query(CLEAR_INTENT, [contactId]);
@@ -52,7 +64,7 @@ export const recoverAttempts = async (session: Session, createGraceMs: number): 
   return rows[0]?.contacts ?? 0;
 };
 
-export const nextDueMs = async (query: Query, { creates }: Parameters<Mirror['nextDueMs']>[0]): Promise<number | null> => {
-  const { rows } = await query<{ ms: number }>(NEXT_DUE, [creates]);
+export const nextDueMs = async (query: Query, { creates, ordered = false }: Parameters<Mirror['nextDueMs']>[0]): Promise<number | null> => {
+  const { rows } = await query<{ ms: number }>(NEXT_DUE, [creates, ordered]);
   return rows[0]?.ms ?? null;
 };

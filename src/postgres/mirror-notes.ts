@@ -1,8 +1,19 @@
 /** Conflicts, marks, refused records, names and field definitions. */
 import { NAME_KINDS, type NameKind, type SeenName } from '../domain/contact.ts';
-import type { MirrorTx } from '../ports/mirror.ts';
+import { MARK_RETRY, type MirrorTx } from '../ports/mirror.ts';
 import type { Session } from './mirror-session.ts';
-import { CLEAR_REFUSED, MARK, NEW_NAMES, RECORD_CONFLICTS, REFUSE, SAVE_CUSTOM_FIELDS, UNMARK, saveNamesOf } from './sql/notes.ts';
+import {
+  CLEAR_REFUSED,
+  DEFERRED,
+  MARK,
+  NEW_NAMES,
+  PUT_OFF,
+  RECORD_CONFLICTS,
+  REFUSE,
+  SAVE_CUSTOM_FIELDS,
+  UNMARK,
+  saveNamesOf,
+} from './sql/notes.ts';
 
 const saveNames = async (session: Session, names: readonly SeenName[]): Promise<void> => {
   if (names.length === 0) return;
@@ -18,7 +29,10 @@ const saveNames = async (session: Session, names: readonly SeenName[]): Promise<
   }
 };
 
-type NoteSteps = Pick<MirrorTx, 'recordConflicts' | 'mark' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames' | 'saveCustomFields'>;
+type NoteSteps = Pick<
+  MirrorTx,
+  'recordConflicts' | 'mark' | 'putOff' | 'deferred' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames' | 'saveCustomFields'
+>;
 
 export const createNoteSteps = (session: Session): NoteSteps => ({
   recordConflicts: async (conflicts) => {
@@ -28,6 +42,14 @@ export const createNoteSteps = (session: Session): NoteSteps => ({
   },
   mark: async (marks) => {
     if (marks.length > 0) await session.query(MARK, [marks.map((mark) => mark.crmId), marks.map((mark) => mark.reason)]);
+  },
+  putOff: async (marks) => {
+    const { minMs, maxMs } = MARK_RETRY;
+    if (marks.length > 0) await session.query(PUT_OFF, [marks.map((mark) => mark.crmId), marks.map((mark) => mark.reason), minMs, maxMs]);
+  },
+  deferred: async (crmIds) => {
+    const { rows } = await session.query<{ crm_id: number }>(DEFERRED, [crmIds]);
+    return new Set(rows.map((row) => row.crm_id));
   },
   unmark: async (crmIds, reasons, requestedAt) => {
     if (crmIds.length > 0) await session.query(UNMARK, [crmIds, reasons, requestedAt.toISOString()]);

@@ -1,6 +1,6 @@
 /** Which row is which CRM contact: matching, pairing, folding two rows of one contact into one, unpairing. */
 import { NO_LINKS, canonicalPhones, withValues, fieldValue, type FieldName, type RemoteContact } from '../domain/contact.ts';
-import type { MirrorTx, Situation } from '../ports/mirror.ts';
+import type { Matches, MirrorTx, Situation } from '../ports/mirror.ts';
 import { createReadSteps } from './mirror-read.ts';
 import { createWriteSteps } from './mirror-write.ts';
 import type { Session } from './mirror-session.ts';
@@ -22,8 +22,8 @@ import {
   moveLinks,
 } from './sql/pair.ts';
 
-const matchUnpaired = async (session: Session, records: readonly RemoteContact[]): Promise<ReadonlyMap<number, number>> => {
-  if (records.length === 0) return new Map();
+const matchUnpaired = async (session: Session, records: readonly RemoteContact[], byContent: boolean): Promise<Matches> => {
+  if (records.length === 0) return NO_MATCHES;
   const wanted = records.map(({ crmId, fields }) => ({
     crm_id: crmId,
     email: fields.email,
@@ -31,12 +31,20 @@ const matchUnpaired = async (session: Session, records: readonly RemoteContact[]
     last_name: fields.last_name,
     numbers: canonicalPhones(fields.phones).map((phone) => phone.number),
   }));
-  const { rows } = await session.query<{ id: number; crm_id: number }>(MATCH_UNPAIRED, [JSON.stringify(wanted)]);
-  if (rows.length === 0) return new Map();
-  const { rows: locked } = await session.query<{ id: number }>(LOCK_UNPAIRED, [rows.map((row) => row.id)]);
-  const free = new Set(locked.map((row) => row.id));
-  return new Map(rows.filter((row) => free.has(row.id)).map((row) => [row.crm_id, row.id]));
+  type Candidate = { readonly id: number; readonly crm_id: number; readonly creating: boolean };
+  const { rows } = await session.query<Candidate>(MATCH_UNPAIRED, [JSON.stringify(wanted), byContent]);
+  if (rows.length === 0) return NO_MATCHES;
+  const idle = rows.filter(({ creating }) => !creating);
+  const { rows: locked } = await session.query<{ id: number }>(LOCK_UNPAIRED, [idle.map(({ id }) => id)]);
+  const free = new Set(locked.map(({ id }) => id));
+  return {
+    paired: new Map(idle.filter(({ id }) => free.has(id)).map((row) => [row.crm_id, row.id])),
+    locked: new Set(idle.filter(({ id }) => !free.has(id)).map((row) => row.crm_id)),
+    creating: new Set(rows.filter(({ creating }) => creating).map((row) => row.crm_id)),
+  };
 };
+
+const NO_MATCHES: Matches = { paired: new Map(), locked: new Set(), creating: new Set() };
 
 /** The fields that a user has edited in the younger row and not later in the older one: their values live nowhere else. */
 const editsOf = (younger: Situation, older: Situation): ReadonlyMap<FieldName, unknown> => {
@@ -81,7 +89,7 @@ export const createPairingSteps = (session: Session): PairingSteps => ({
     const { rows } = await session.query<{ at: Date | null }>(OLDEST_OPEN_CREATE);
     return rows[0]?.at ?? null;
   },
-  matchUnpaired: (records) => matchUnpaired(session, records),
+  matchUnpaired: (records, { byContent }) => matchUnpaired(session, records, byContent),
   pair: async (contactId, crmId) => {
     const { rows } = await session.query<{ contact_id: number }>(OTHER_HOLDER, [contactId, crmId]);
     for (const other of rows) await fold(session, contactId, other.contact_id);

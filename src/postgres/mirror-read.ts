@@ -21,6 +21,7 @@ interface PeekRow {
   readonly deleted_at: Date | null;
   readonly gone_at: Date | null;
   readonly hidden_at: Date | null;
+  readonly hold_id: number | null;
 }
 
 const toPeek = (row: PeekRow): Peek => ({
@@ -36,6 +37,7 @@ const toPeek = (row: PeekRow): Peek => ({
   deletedAt: row.deleted_at,
   goneAt: row.gone_at,
   hiddenAt: row.hidden_at,
+  holdId: row.hold_id,
 });
 
 const lock = async (session: Session, statement: string, ids: readonly number[]): Promise<ReadonlySet<number>> => {

@@ -1,6 +1,7 @@
 /** Runs: begun, saved page by page, resumed, ended; and what a sweep has seen. */
 import type { Mirror, MirrorTx, Run, RunCursor, RunKind, RunState } from '../ports/mirror.ts';
 import type { Query, Session } from './mirror-session.ts';
+import { PRUNE_DAMAGE } from './sql/brake.ts';
 import {
   CLEAR_SEEN,
   CLOSE_INTERRUPTED,
@@ -25,11 +26,17 @@ interface RunRow {
   readonly kind: RunKind;
   readonly state: RunState;
   readonly with_links: boolean;
+  readonly is_requested: boolean;
   readonly started_at: Date | null;
   readonly cursor: RunCursor | null;
 }
 
-const toRun = ({ with_links, started_at, ...row }: RunRow): Run => ({ ...row, withLinks: with_links, startedAt: started_at });
+const toRun = ({ with_links, is_requested, started_at, ...row }: RunRow): Run => ({
+  ...row,
+  withLinks: with_links,
+  isRequested: is_requested,
+  startedAt: started_at,
+});
 
 export const createRunSteps = (session: Session): Pick<MirrorTx, 'saveRun' | 'saveSeen' | 'saveWatermark'> => ({
   saveRun: async (runId, { cursor, pages = 0, rowsSeen = 0, rowsWritten = 0, calls = 0 }) => {
@@ -66,6 +73,7 @@ export const finishRun = async (session: Session, runId: number, end: Parameters
 export const prune = async (session: Session, olderThanDays: number): Promise<number> => {
   let removed = 0;
   for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_TOMBSTONES]) removed += (await session.query(statement, [olderThanDays])).count;
+  removed += (await session.query(PRUNE_DAMAGE)).count;
   return removed;
 };
 

@@ -1,7 +1,7 @@
 /** From the columns of `sql/read.ts` to a Situation. */
 import { LINK_KINDS, toPhoneType, type ContactFields, type CustomFields, type FieldName, type LinkKind } from '../domain/contact.ts';
 import type { ChangeOp, ChangeState } from '../domain/change.ts';
-import type { Attempt, CreateIntent, OpenEdits, Situation } from '../ports/mirror.ts';
+import type { Approvals, Attempt, CreateIntent, OpenEdits, Sent, Situation } from '../ports/mirror.ts';
 import { ALL_LINK_TABLES } from './sql/columns.ts';
 
 type Ids = readonly number[];
@@ -21,6 +21,7 @@ export interface SituationRow extends StoredFields {
   readonly row_deals: Ids;
   readonly row_activities: Ids;
   readonly base: ContactFields | null;
+  readonly base_hash: string | null;
   readonly base_companies: Ids | null;
   readonly base_deals: Ids | null;
   readonly base_activities: Ids | null;
@@ -30,18 +31,26 @@ export interface SituationRow extends StoredFields {
   readonly attempt_state: Attempt['state'] | null;
   readonly intent_at: Date | null;
   readonly intent: Omit<CreateIntent, 'at'> | null;
+  readonly sent: Sent | null;
   readonly deleted_at: Date | null;
   readonly gone_at: Date | null;
   readonly hidden_at: Date | null;
+  readonly hold_id: number | null;
   readonly ops: readonly ChangeOp[] | null;
   readonly states: readonly ChangeState[] | null;
   readonly attempts: number | null;
   readonly row_deleted_at: Date | null;
   readonly approved: boolean | null;
+  readonly approvals: {
+    readonly all: boolean;
+    readonly deletes: boolean;
+    readonly fields: readonly FieldName[];
+    readonly links: readonly LinkEdit[];
+  } | null;
   readonly edited_at: { readonly [field: string]: number } | null;
-  readonly tried: { readonly [field: string]: unknown } | null;
   readonly link_edits: readonly LinkEdit[] | null;
   readonly held_fields: readonly FieldName[] | null;
+  readonly decided: 'crm' | 'mirror' | null;
 }
 
 /** Not canonical: what the row holds, in the shape of the domain. */
@@ -73,16 +82,23 @@ const linkEdits = (edits: readonly LinkEdit[], wanted: 'attach' | 'detach'): { r
   return sets;
 };
 
+const toApprovals = ({ approvals }: SituationRow): Approvals => ({
+  all: approvals?.all ?? false,
+  deletes: approvals?.deletes ?? false,
+  fields: approvals?.fields ?? [],
+  links: linkEdits(approvals?.links ?? [], 'detach'),
+});
+
 const toOpenEdits = (row: SituationRow): OpenEdits => ({
   ops: new Set(row.ops ?? []),
   editedAt: new Map(Object.entries(row.edited_at ?? {}).map(([field, ms]) => [field as FieldName, new Date(ms)])),
-  tried: new Map(Object.entries(row.tried ?? {}).map(([field, value]) => [field as FieldName, value])),
   deletedAt: row.row_deleted_at,
   attached: linkEdits(row.link_edits ?? [], 'attach'),
   detached: linkEdits(row.link_edits ?? [], 'detach'),
   attempts: row.attempts ?? 0,
   states: new Set(row.states ?? []),
   approved: row.approved ?? false,
+  approvals: toApprovals(row),
 });
 
 export const toSituation = (row: SituationRow): Situation => ({
@@ -95,14 +111,18 @@ export const toSituation = (row: SituationRow): Situation => ({
     row.base === null
       ? null
       : { fields: row.base, links: { companies: row.base_companies, deals: row.base_deals, activities: row.base_activities } },
+  baseHash: row.base_hash,
   extraHash: row.extra_hash,
   crmUpdatedAt: row.crm_updated_at,
   settledAt: row.settled_at,
   attempt: row.attempt === null || row.attempt_state === null ? null : { number: row.attempt, state: row.attempt_state },
   intent: row.intent === null || row.intent_at === null ? null : { at: row.intent_at, ...row.intent },
+  sent: row.sent,
   open: toOpenEdits(row),
   heldFields: new Set(row.held_fields ?? []),
+  decided: row.decided,
   goneAt: row.gone_at,
   hiddenAt: row.hidden_at,
+  holdId: row.hold_id,
   deletedAt: row.deleted_at,
 });

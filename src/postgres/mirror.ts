@@ -1,6 +1,6 @@
 /**
  * The mirror port on Postgres. What each step does stands beside its statements: `mirror-read`, `mirror-write`, `mirror-pairing`,
- * `mirror-claim`, `mirror-brake`, `mirror-notes`, `mirror-runs`; here they are put together.
+ * `mirror-claim`, `mirror-brake`, `mirror-audit`, `mirror-identity`, `mirror-notes`, `mirror-runs`; here they are put together.
  *
  * Whatever writes goes through one transaction that checks the leader's epoch first; reads that decide nothing do not.
  */
@@ -8,9 +8,12 @@ import type pg from 'pg';
 import type { Log, Random } from '../ports/ambient.ts';
 import type { Mirror, MirrorTx } from '../ports/mirror.ts';
 import { createAccountReads, saveCapabilities } from './mirror-account.ts';
+import { createAuditReads, createAuditSteps } from './mirror-audit.ts';
 import { createBrakeSteps } from './mirror-brake.ts';
 import { createClaimSteps, nextDueMs, recoverAttempts } from './mirror-claim.ts';
+import { checkIdentity, planIdentity } from './mirror-identity.ts';
 import { createNoteSteps } from './mirror-notes.ts';
+import { createOrderedSteps } from './mirror-ordered.ts';
 import { createPairingSteps } from './mirror-pairing.ts';
 import { createReadSteps } from './mirror-read.ts';
 import { clearSeen, createRunSteps, createSeenReads, finishRun, prune, resumableRun, startRun, takeRequest } from './mirror-runs.ts';
@@ -33,7 +36,9 @@ const createSteps = (session: Session): MirrorTx => ({
   ...createWriteSteps(session),
   ...createPairingSteps(session),
   ...createClaimSteps(session),
+  ...createOrderedSteps(session),
   ...createBrakeSteps(session),
+  ...createAuditSteps(session),
   ...createNoteSteps(session),
   ...createRunSteps(session),
 });
@@ -48,8 +53,11 @@ export const createMirror = ({ pool, lease, log, random = Math.random }: MirrorO
   return {
     ...createAccountReads(query),
     ...createSeenReads(query),
+    ...createAuditReads(query),
     transaction: (steps) => transact((session) => steps(createSteps(session))),
     saveCapabilities: (capabilities) => transact((session) => saveCapabilities(session, capabilities)),
+    checkIdentity: (crmUrl) => transact((session) => checkIdentity(session, crmUrl)),
+    planIdentity: () => transact(planIdentity),
     markAll: (reasons) => transact(async (session) => (await session.query(MARK_ALL, [reasons])).count),
     nextDueMs: (kinds) => nextDueMs(query, kinds),
     recoverAttempts: (createGraceMs) => transact((session) => recoverAttempts(session, createGraceMs)),

@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import { z } from 'zod';
+import { createDecisions, type Decisions } from './decisions.ts';
 
 const timestamp = z.date().nullable();
 
@@ -24,6 +25,7 @@ const Status = z.object({
   retry: z.coerce.number(),
   contacts: z.coerce.number(),
   first_sweep_done: z.boolean(),
+  identity_hold: z.coerce.number().nullable().default(null),
 });
 export type Status = z.infer<typeof Status>;
 
@@ -43,10 +45,10 @@ const RunRow = z.object({
 });
 export type RunRow = z.infer<typeof RunRow>;
 
-export interface Operator {
+export interface Operator extends Decisions {
   status(): Promise<Status>;
   /** Asks the leader for a run; a like one that is already asked for or running is answered instead. */
-  request(kind: 'sync' | 'resync', withLinks: boolean): Promise<number>;
+  request(kind: 'sync' | 'resync' | 'audit', withLinks: boolean): Promise<number>;
   run(runId: number): Promise<RunRow | null>;
   /** The sweep or resync that runs, or ended last. */
   currentRun(): Promise<RunRow | null>;
@@ -64,6 +66,7 @@ const CURRENT_RUN = `${RUN} where r.kind in ('sweep', 'resync') and r.started_at
 
 export const createOperator = (pool: pg.Pool): Operator => {
   return {
+    ...createDecisions(pool),
     status: async () => Status.parse((await pool.query('select * from sync.status')).rows[0]),
     request: async (kind, withLinks) =>
       z.object({ id: z.number() }).parse((await pool.query('select sync.request_run($1, $2) as id', [kind, withLinks])).rows[0]).id,

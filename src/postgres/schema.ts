@@ -187,6 +187,8 @@ export const contactState = sync.table(
     attemptAt: instant('attempt_at'),
     intentAt: instant('intent_at'),
     intent: jsonb('intent'),
+    sent: jsonb('sent'),
+    formerCrmId: id8('former_crm_id'),
     settledAt: instant('settled_at'),
     deletedAt: instant('deleted_at'),
     deletedBy: text('deleted_by'),
@@ -206,6 +208,9 @@ export const contactState = sync.table(
     index('contact_state_gone_in_crm')
       .on(t.deletedAt)
       .where(sql`deleted_at is not null and deleted_by = 'crm'`),
+    index('contact_state_former')
+      .on(t.formerCrmId)
+      .where(sql`former_crm_id is not null`),
     index('contact_state_hold')
       .on(t.holdId)
       .where(sql`hold_id is not null`),
@@ -223,7 +228,8 @@ export const marks = sync.table(
   },
   (t) => [
     primaryKey({ columns: [t.crmId, t.reason] }),
-    oneOf('marks_reason_known', 'reason', ['deferred', 'links', 'activities', 'approved']),
+    oneOf('marks_reason_known', 'reason', ['deferred', 'twin', 'links', 'activities', 'approved']),
+    index('marks_due').on(t.reason, t.nextAttemptAt, t.crmId),
   ],
 );
 

@@ -6,9 +6,10 @@
 import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
+import type { Identity } from '../ports/mirror.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
-import { backfillLinks, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
+import { backfillLinks, needsSweep, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createSchedule } from './schedule.ts';
 import type { Service } from '../ports/service.ts';
@@ -16,6 +17,8 @@ import type { Service } from '../ports/service.ts';
 export interface DaemonOptions {
   /** The deps of one term: nothing new begins once `stopping` fired, and what is under way ends with `giveUp`. */
   readonly depsFor: (stopping: AbortSignal, giveUp: AbortSignal) => SyncDeps;
+  /** Whether database and CRM_URL are those that the mirror was filled from; holds the push where they are not. */
+  readonly checkIdentity: (deps: SyncDeps, again: boolean) => Promise<Identity>;
   /** Finds out what the CRM can do, if that is due. */
   readonly probe: (deps: SyncDeps) => Promise<CrmFailure | null>;
   readonly clock: Clock;
@@ -56,7 +59,11 @@ export const STOP_GRACE_MS = 6000;
 
 export const createDaemon = (options: DaemonOptions): Daemon => {
   let term: Term | null = null;
-  const pull = createSchedule({ ...cronOf(options, options.pullCron), name: 'pull', task: () => term?.pull.wake() });
+  const pull = createSchedule({
+    ...cronOf(options, options.pullCron),
+    name: 'pull',
+    task: () => term?.pull.wake(),
+  });
   const sweep = createSchedule({
     ...cronOf(options, options.sweepCron),
     name: 'sweep',
@@ -116,6 +123,8 @@ interface TermState {
   ready: Promise<void> | null;
   /** A requested run whose end could not be stored: until it is, whoever asked for it waits. */
   unended: number | null;
+  /** CRM_URL is not the account that this mirror was filled from: no round does anything. */
+  isOtherAccount: boolean;
   /** Until then no round calls the CRM, whoever wakes it: the token is refused, or the CRM asked for a pause. */
   blockedUntilMs: number;
 }
@@ -123,7 +132,14 @@ interface TermState {
 const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
-  const state: TermState = { wokenMs: options.clock.monotonicMs(), sweepDue: false, ready: null, unended: null, blockedUntilMs: 0 };
+  const state: TermState = {
+    wokenMs: options.clock.monotonicMs(),
+    sweepDue: false,
+    ready: null,
+    isOtherAccount: false,
+    unended: null,
+    blockedUntilMs: 0,
+  };
   const memory: PushMemory = createPushMemory();
   const { clock, log } = options;
 
@@ -131,7 +147,7 @@ const createTerm = (options: DaemonOptions): Term => {
   const guarded = (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => {
     let failures = 0;
     return async (): Promise<number> => {
-      state.ready ??= recover(deps, options).catch((error: unknown) => {
+      state.ready ??= recover(deps, options, state).catch((error: unknown) => {
         state.ready = null;
         throw error;
       });
@@ -139,6 +155,9 @@ const createTerm = (options: DaemonOptions): Term => {
       const blockedMs = state.blockedUntilMs - clock.monotonicMs();
       if (blockedMs > 0) return blockedMs;
       if ((await deps.mirror.account()).paused) return options.pushPollMs;
+      // Put right, or approved, by now?
+      if (state.isOtherAccount && (await options.checkIdentity(deps, true)).verdict === 'other_account') return options.pushPollMs;
+      state.isOtherAccount = false;
       const { stoppedBy, restMs } = await work();
       if (stoppedBy !== null) return pauseAfter({ deps, options, state, failures: (failures += 1) }, stoppedBy);
       // The CRM is back: the other loops need not wait for the end of their pauses.
@@ -178,7 +197,10 @@ const createTerm = (options: DaemonOptions): Term => {
       const now = clock.monotonicMs();
       if (contacts > 0) state.wokenMs = now;
       if (now - state.wokenMs < BUSY_FOR_MS) return { stoppedBy, restMs: BUSY_POLL_MS };
-      const due = await deps.mirror.nextDueMs({ creates: (await deps.mirror.account()).firstSweepAt !== null });
+      const { firstSweepAt, twins, identityHold } = await deps.mirror.account();
+      // However much is due: a person comes first.
+      if (identityHold !== null) return { stoppedBy, restMs: options.pushPollMs };
+      const due = await deps.mirror.nextDueMs({ creates: firstSweepAt !== null && !twins, ordered: deps.settings.writeMode === 'ordered' });
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
@@ -186,10 +208,12 @@ const createTerm = (options: DaemonOptions): Term => {
 };
 
 /** What the last leader had in flight is unknown now. */
-const recover = async (deps: SyncDeps, { createGraceMs, probe }: DaemonOptions): Promise<void> => {
+const recover = async (deps: SyncDeps, { createGraceMs, checkIdentity, probe }: DaemonOptions, state: TermState): Promise<void> => {
   const recovered = await deps.mirror.recoverAttempts(createGraceMs);
   if (recovered > 0)
     deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
+  state.isOtherAccount = (await checkIdentity(deps, false)).verdict === 'other_account';
+  if (state.isOtherAccount) return;
   const failed = await probe(deps);
   if (failed !== null) deps.log.warn({ code: failed.code }, 'the CRM could not be probed; only documented calls are used until it can');
 };
@@ -210,20 +234,20 @@ const sweepRound = async (
     if (request.kind === 'sync') state.unended = request.id;
     const stoppedBy = await serveRequest(deps, memory, request);
     state.unended = null;
-    deps.log.info({ run: request.id, kind: request.kind, code: stoppedBy?.code ?? null }, 'a requested run ended');
+    if (stoppedBy?.code !== 'paused')
+      deps.log.info({ run: request.id, kind: request.kind, code: stoppedBy?.code ?? null }, 'a requested run ended');
     backfill.wake();
     return { stoppedBy, restMs: 0 };
   }
   const interrupted = (await deps.mirror.resumableRun('resync')) ?? (await deps.mirror.resumableRun('sweep'));
-  const { firstSweepAt } = await deps.mirror.account();
-  if (interrupted === null && firstSweepAt !== null && !state.sweepDue) return { stoppedBy: null, restMs: pushPollMs };
+  if (interrupted === null && !(await needsSweep(deps)) && !state.sweepDue) return { stoppedBy: null, restMs: pushPollMs };
   state.sweepDue = false;
   const { stoppedBy, complete, rowsWritten, removed, held } = await sweepOnce(
     deps,
     interrupted?.kind === 'resync' ? 'resync' : 'sweep',
     interrupted,
   );
-  deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
+  if (stoppedBy?.code !== 'paused') deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
   backfill.wake();
   return { stoppedBy, restMs: complete ? 0 : Math.max(pushPollMs, PARTIAL_PAUSE_MS) };
 };
@@ -237,6 +261,7 @@ interface Failing {
 }
 
 const pauseAfter = ({ deps, options, state, failures }: Failing, failure: CrmFailure): number => {
+  if (failure.code === 'paused') return options.pushPollMs;
   if (deps.signal.aborted || failure.code === 'aborted' || failure.code === 'not_leader') return BUSY_POLL_MS;
   const maxMs = Math.min(options.retryMaxMs, FAILURE_PAUSE_MS_MAX);
   const backoffMs = retryDelayMs(failures, { minMs: Math.min(options.retryMinMs, maxMs), maxMs }, deps.random());

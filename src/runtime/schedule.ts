@@ -13,7 +13,7 @@ export interface ScheduleOptions {
 }
 
 export const createSchedule = ({ name, cron, timeZone, task, log }: ScheduleOptions): Service => {
-  const scheduled = createTask(cron, task, { name, timezone: timeZone, noOverlap: true, logger: toCronLogger(log) });
+  const scheduled = createTask(cron, task, { name, timezone: zoneFor(cron, timeZone), noOverlap: true, logger: toCronLogger(log) });
   return {
     start: async () => {
       await scheduled.start();
@@ -22,6 +22,12 @@ export const createSchedule = ({ name, cron, timeZone, task, log }: ScheduleOpti
       await scheduled.stop();
     },
   };
+};
+
+/** By the minute the zone means nothing; and in it node-cron leaves out the first of the two hours that are called the same in autumn. */
+const zoneFor = (cron: string, timeZone: string): string => {
+  const [hour, minute] = cron.trim().split(/\s+/).toReversed().slice(3);
+  return hour === '*' && minute?.startsWith('*') === true ? 'UTC' : timeZone;
 };
 
 /** node-cron speaks by itself, to the console; its words go where ours go. */

@@ -82,10 +82,16 @@ const store = async (tx: MirrorTx, found: ReadonlyMap<number, Activities>, reque
   }
   await tx.saveNames([...found.values()].flatMap(({ names }) => names));
   if (writes.length > 0) await tx.save(writes);
+  // Counted for the brake, and not held by it: a person who approves could not have them read again by the contact's record.
+  const unlinked = writes.filter(({ removeLinks }) => removeLinks.activities.length > 0);
+  await tx.countDamage(
+    'pull',
+    unlinked.map(({ contactId }) => ({ contactId, op: 'detach' })),
+  );
   // The first reading is a union: what only the row has is now known to be missing there, though nobody edited it just now.
   await tx.queue(dirty, 'update');
   // Marked anew, so that the answer we just had does not take the mark away.
-  await tx.mark(deferred.map((crmId) => ({ crmId, reason: 'activities' as const })));
+  await tx.putOff(deferred.map((crmId) => ({ crmId, reason: 'activities' as const })));
   return writes.length;
 };
 

@@ -24,10 +24,12 @@ import {
 import type { CrmFailure, ErrorCode, FailureClass } from '../domain/errors.ts';
 import { diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
 import { LOCK_NOT_AVAILABLE, type MirrorTx, type Outcome, type Refusal, type Situation } from '../ports/mirror.ts';
+import { damageOps, type Destruction } from '../domain/brake.ts';
 import type { RunContext } from './context.ts';
 import type { SyncDeps } from './deps.ts';
-import { fieldsToPush, nextCall, type NextCall, type Progress } from './plan.ts';
-import { baseIfArrived, isEmptyWrite, reconcile, toCanonical } from './reconcile.ts';
+import { destructionOfWrite, holdsBack, withoutHarm } from './incoming.ts';
+import { carriedBy, fieldsToPush, nextCall, type Living, type NextCall, type Progress } from './plan.ts';
+import { baseArrived, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading, type Reconciled } from './reconcile.ts';
 
 export interface Job {
   readonly attempt: number;
@@ -38,10 +40,14 @@ export interface Job {
   readonly doubtful: boolean;
   /** The base may be older than the CRM: nothing is sent before the contact was read. */
   readonly readFirst: boolean;
+  /** Taken up by a new edit, and not because a person said so. */
+  readonly wasParked: boolean;
   /** Ops for which a call went out and was answered. */
   readonly made: ReadonlySet<ChangeOp>;
   /** Ops that the CRM refused, with its own words. */
   readonly refused: readonly Refused[];
+  /** WRITE_MODE=ordered: the contact as the attempt is to see it, with its own step for the row. Asked again after each answer. */
+  readonly view?: (tx: MirrorTx, job: Job) => Promise<Job>;
 }
 interface Refused {
   readonly ops: readonly ChangeOp[];
@@ -69,12 +75,19 @@ export interface Answer {
   readonly progress: Progress;
   readonly record: RemoteContact;
   readonly offset: number;
+  /** What the call destroyed in the CRM, for the brake to count. */
+  readonly destroyed?: Destruction;
 }
+
+/** For the brake: in the transaction that stores the answer, or says that there was none. */
+const countDestroyed = async (tx: MirrorTx, { situation: { contactId } }: Job, destroyed?: Destruction): Promise<void> =>
+  await tx.countDamage('push', destroyed === undefined ? [] : damageOps(destroyed).map((op) => ({ contactId, op })));
 
 /** Merges an answer into the contact, and settles the attempt in the same transaction if nothing is left to call. */
 export const absorb = async (deps: SyncDeps, job: Job, answer: Answer): Promise<Job | 'settled'> =>
   (await underLocks(deps, job, async (tx, situation) => {
     let after = job;
+    await countDestroyed(tx, job, answer.destroyed);
     const refusal = await tx.savepoint(async () => {
       after = await merge(tx, job, situation, answer);
     });
@@ -82,11 +95,36 @@ export const absorb = async (deps: SyncDeps, job: Job, answer: Answer): Promise<
       await settleRefusal(tx, deps, job, refusal);
       return 'settled' as const;
     }
-    const { row, ...rest } = after.situation;
-    if (row !== null && nextCall({ ...rest, row }, answer.progress, after.context.customFields) !== null) return after;
-    await settleJob(tx, after, after.situation, {});
+    const seen = (await job.view?.(tx, after)) ?? after;
+    const planned = await planNext(tx, seen, answer.progress);
+    if (planned !== null) return planned;
+    await settleJob(tx, seen, after.situation, {});
     return 'settled' as const;
   })) ?? 'settled';
+
+/** The attempt with its next write noted down, so that even a crash knows what may have been sent; null where nothing is left to call. */
+const planNext = async (tx: MirrorTx, job: Job, progress: Progress): Promise<Job | null> => {
+  const { row, ...rest } = job.situation;
+  if (row === null) return null;
+  const next = nextCall({ ...rest, row }, progress, job.context.customFields);
+  return next === null ? null : await note(tx, job, { ...rest, row }, next);
+};
+
+const note = async (tx: MirrorTx, job: Job, situation: Living, next: NextCall): Promise<Job> => {
+  const sent = carriedBy(situation, next, job.context.customFields);
+  if (sent === null || sameValue(sent, situation.sent)) return job;
+  await tx.saveSent([{ contactId: situation.contactId, sent }]);
+  return { ...job, situation: { ...situation, sent } };
+};
+
+/** Before a write goes that no transaction of this attempt has noted yet: after a refused one, say. Null where the claim is no longer ours. */
+export const announce = async (deps: SyncDeps, job: Job, next: NextCall): Promise<Job | null> => {
+  const { row, ...rest } = job.situation;
+  if (row === null) return job;
+  const sent = carriedBy({ ...rest, row }, next, job.context.customFields);
+  if (sent === null || sameValue(sent, rest.sent)) return job;
+  return await underLocks(deps, job, (tx) => note(tx, job, { ...rest, row }, next));
+};
 
 /** The CRM has answered and Postgres would not have it: a rule of the user's is for a person, a lock of the user's is over soon. */
 const settleRefusal = async (tx: MirrorTx, deps: SyncDeps, job: Job, { sqlState, message }: Refusal): Promise<void> => {
@@ -121,18 +159,19 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
   // Read: whatever was in doubt is told now.
   const after = { ...job, context, made, refused, ...(next.call === 'read' && { doubtful: false, readFirst: false }) };
   const { row, ...rest } = situation;
-  const asBase = baseFor(job, situation, next, sent, canonical.fields, ignored, context);
+  const asBase =
+    next.call === 'update' && sent !== null ? agreedBase(situation, next.fields, sent, canonical.fields, ignored, customFields) : undefined;
   if (row === null) {
     // Deleted meanwhile: what was sent is what the CRM has now; what somebody edited there is left for the page, which knows what to do with
     // an edit against a deletion. The deletion gets its own turn.
-    const fields = asBase ?? situation.base?.fields ?? canonical.fields;
+    const fields = asBase ?? baseArrived(situation, canonical, customFields)?.fields ?? canonical.fields;
     const base = { fields, hash: contentHash(fields), links: { ...(situation.base?.links ?? canonical.links), ...known(canonical.links) } };
     await tx.save([
       { contactId: situation.contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null },
     ]);
     return { ...after, situation: { ...situation, base } };
   }
-  const merged = reconcile({ ...rest, row }, canonical, { ...context, clockOffsetMs: offset }, asBase);
+  const merged = await mergeUnderBrake(tx, { ...rest, row }, canonical, { ...context, clockOffsetMs: offset }, asBase);
   await tx.saveNames(record.names);
   if (!isEmptyWrite(merged.write)) await tx.save([merged.write]);
   await tx.recordConflicts(merged.conflicts.map((conflict) => ({ ...conflict, contactId: situation.contactId })));
@@ -140,18 +179,18 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
   return { ...after, situation: read ?? situation };
 };
 
-/** What the merge takes for base, where that is not simply the situation's. */
-const baseFor = (
-  { doubtful }: Job,
-  situation: Situation,
-  next: NextCall,
-  sent: ContactFields | null,
-  answer: ContactFields,
-  ignored: readonly FieldName[],
-  { customFields }: RunContext,
-): ContactFields | undefined => {
-  if (next.call === 'update' && sent !== null) return agreedBase(situation, next.fields, sent, answer, ignored, customFields);
-  return next.call === 'read' && doubtful ? (baseIfArrived(situation, answer, customFields) ?? undefined) : undefined;
+/** What the answer would destroy here beyond what was sent is judged like a page's; where it has to wait, the rest of the answer is merged. */
+const mergeUnderBrake = async (
+  tx: MirrorTx,
+  living: Living,
+  canonical: CanonicalRecord,
+  reading: RunContext & Reading,
+  asBase: ContactFields | undefined,
+): Promise<Reconciled> => {
+  const merged = { ...reconcile(living, canonical, reading, asBase), situation: living, canonical };
+  const held = await holdsBack(tx, [merged], reading.brake);
+  if (held.size === 0) return merged;
+  return reconcile(living, withoutHarm(canonical, living.base, destructionOfWrite(merged)), reading, asBase);
 };
 
 const known = (links: KnownLinks): Partial<KnownLinks> =>
@@ -236,7 +275,9 @@ const settleJob = async (tx: MirrorTx, job: Job, situation: Situation, { parked,
   const { contactId } = situation;
   const made = called ? new Set<ChangeOp>([...job.made, 'delete']) : job.made;
   const left = leftOver(job, situation);
-  const unseen = UNSEEN.filter(({ op }) => left[op] && made.has(op) && !job.refused.some(({ ops }) => ops.includes(op))).map(
+  // A step answers for its own links only.
+  const asked = job.view === undefined ? left : leftOver(job, job.situation);
+  const unseen = UNSEEN.filter(({ op }) => asked[op] && made.has(op) && !job.refused.some(({ ops }) => ops.includes(op))).map(
     ({ op, message }): Refused => ({ ops: [op], code: 'link_refused', message }),
   );
   const ended = { made, refused: [...job.refused, ...unseen] };
@@ -300,7 +341,13 @@ const NOT_SENT = new Set<ErrorCode>(['aborted', 'not_leader']);
  * to be done is the difference between row and base, and without a log row nobody would come back to it. A doubt that no read has cleared
  * stays one, so that no call is ever repeated unread.
  */
-export const settleFailure = async (deps: SyncDeps, job: Job, failure: CrmFailure, delayMs?: number): Promise<void> => {
+export const settleFailure = async (
+  deps: SyncDeps,
+  job: Job,
+  failure: CrmFailure,
+  delayMs?: number,
+  destroyed?: Destruction,
+): Promise<void> => {
   if (NOT_SENT.has(failure.code)) return await handBack(deps, job);
   const { backoff } = deps.settings;
   const waits = delayMs ?? retryDelayMs(job.situation.open.attempts, backoff, deps.random(), failure.retryAfterMs ?? 0);
@@ -314,6 +361,8 @@ export const settleFailure = async (deps: SyncDeps, job: Job, failure: CrmFailur
   };
   const outcomes = failure.class === 'park' ? outcomesOf(job, rest) : [rest];
   await underLocks(deps, job, async (tx, situation) => {
+    // It may have gone through, and nobody will know.
+    if (failure.class === 'unknown') await countDestroyed(tx, job, destroyed);
     await tx.settle({ contactId: situation.contactId, attempt: job.attempt, outcomes, ends: doubt ? 'unknown' : 'release' });
   });
 };

@@ -10,7 +10,11 @@ export type RunContext = Omit<PageContext, 'clockOffsetMs'>;
 export const loadContext = async ({ mirror, settings, capabilities }: SyncDeps): Promise<RunContext> => {
   const [customFields, policies, account] = await Promise.all([mirror.customFields(), mirror.fieldPolicies(), mirror.account()]);
   const policyOf = (field: FieldName | 'contact'): Policy => policies.get(field) ?? settings.conflictPolicy;
-  return { customFields, policyOf, readsActivities: capabilities.get().activities, firstRun: account.firstSweepAt === null };
+  // A restored database may lack what was paired since: its rows meet the CRM's contacts as on the first run. And as long as a twin waits for
+  // somebody's lock, that run is not over for it, whichever list brings it.
+  const firstRun = account.firstSweepAt === null || account.twins || account.identityHold?.swept === false;
+  const { activities: readsActivities } = capabilities.get();
+  return { customFields, policyOf, readsActivities, firstRun, brake: settings.brake };
 };
 
 /**

@@ -1,10 +1,11 @@
 /** A deleted row, into the CRM: under the brake, and never over somebody's edit there. */
-import { brakeAllowance } from '../domain/brake.ts';
+import { contentHash, NO_LINKS } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import { endingTheLoop, finish, handBack, settleFailure, type Job } from './attempt.ts';
+import { endingTheLoop, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { DELETES, keepsBack } from './brake.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
-import { isEditedThere, toCanonical } from './reconcile.ts';
+import { baseArrived, isEditedThere, toCanonical, type CanonicalRecord } from './reconcile.ts';
 
 /** A deleted row. The brake first: many deletes are more likely a mistake than a wish. */
 export const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailure | null> => {
@@ -17,14 +18,17 @@ export const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailu
     ({ crmId, job } = asked);
   }
   if (crmId === null) return await finish(deps, job, {});
-  if (!job.situation.open.approved && (await holdsDelete(deps, job))) return null;
+  if (!job.doubtful && (await keepsBack(deps, job, DELETES))) return null;
   if (job.readFirst) {
     const read = await deps.crm.retrieve(crmId, callOptions(deps, 'edit'));
     if (!read.ok && read.failure.code === 'not_found' && read.failure.proven) return await finish(deps, job, { called: true });
     if (!read.ok) return await deleteFailed(deps, job, read.failure);
     // No page may have told it: none touches a contact that is under way or in doubt.
     const { customFields } = job.context;
-    if (isEditedThere(toCanonical(read.value, customFields), job.situation, customFields)) return await letPageDecide(deps, job, crmId);
+    const there = toCanonical(read.value, customFields);
+    if (isEditedThere(there, job.situation, customFields)) return await letPageDecide(deps, job, crmId, there);
+    // A hold ends the attempt, so whatever was in doubt had to be told first.
+    if (job.doubtful && (await keepsBack(deps, { ...job, doubtful: false }, DELETES))) return null;
   }
   const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
   if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
@@ -32,7 +36,15 @@ export const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailu
 };
 
 /** A delete against an edit is decided in one place: where records come in. It is read again by its mark before its next turn. */
-const letPageDecide = async (deps: SyncDeps, job: Job, crmId: number): Promise<null> => {
+const letPageDecide = async (deps: SyncDeps, job: Job, crmId: number, there: CanonicalRecord): Promise<null> => {
+  // What has arrived of our own last write is agreed from now on: the page must not take it for somebody's edit.
+  await underLocks(deps, job, async (tx, situation) => {
+    const { contactId } = situation;
+    const base = baseArrived(situation, there, job.context.customFields);
+    if (base === null) return;
+    const agreed = { ...base, hash: contentHash(base.fields) };
+    await tx.save([{ contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base: agreed, extra: null, crmTimes: null }]);
+  });
   await handBack(deps, { ...job, doubtful: false }, { markFor: crmId, delayMs: deps.settings.backoff.minMs });
   return null;
 };
@@ -41,12 +53,3 @@ const deleteFailed = async (deps: SyncDeps, job: Job, failure: CrmFailure): Prom
   await settleFailure(deps, job, failure);
   return endingTheLoop(failure);
 };
-
-const holdsDelete = async (deps: SyncDeps, job: Job): Promise<boolean> =>
-  await deps.mirror.transaction(async (tx) => {
-    const { lastHour, waiting, mirrorRows } = await tx.brakeLoad('push');
-    if (waiting <= brakeAllowance(lastHour, mirrorRows, deps.settings.brake)) return false;
-    const reason = `${waiting} contacts were deleted in the mirror, more than the brake lets through in an hour`;
-    await tx.hold('push', reason, [job.situation.contactId]);
-    return true;
-  });

@@ -1,6 +1,8 @@
 /** What every path of the sync is given. Nothing here reaches for the network, the database or the clock by itself. */
 import type { BackoffLimits } from '../domain/backoff.ts';
 import type { BrakeLimits } from '../domain/brake.ts';
+import type { CustomField } from '../domain/contact.ts';
+import type { CrmFailure } from '../domain/errors.ts';
 import type { Policy } from '../domain/merge.ts';
 import type { Clock, Log, Random } from '../ports/ambient.ts';
 import type { CallOptions, Capabilities, Crm, Lane } from '../ports/crm.ts';
@@ -9,10 +11,16 @@ import type { Mirror } from '../ports/mirror.ts';
 export interface SyncSettings {
   /** CONFLICT_POLICY; `sync.field_policy` overrides it field by field. */
   readonly conflictPolicy: Policy;
+  /** WRITE_MODE: the net effect of a contact's edits, or each of them in its order. */
+  readonly writeMode: 'merged' | 'ordered';
   readonly backoff: BackoffLimits;
   readonly brake: BrakeLimits;
   /** CREATE_RECHECK_MS */
   readonly createRecheckMs: number;
+  /** CRM_TIMEOUT_MS + CREATE_RECHECK_MS: how long an earlier leader's POST may still be under way. */
+  readonly createGraceMs: number;
+  /** CRM_EXTERNAL_ID_FIELD */
+  readonly externalIdField: CustomField | null;
   /** How far before the watermark a pull reads again: commits come late, and the CRM's times have whole seconds. */
   readonly overlapMs: number;
   /** A base that was pulled this recently is fresh enough to push against. */
@@ -45,6 +53,18 @@ export interface CapabilityStore {
   /** Something learned from an answer, kept for good. */
   learn(change: Partial<Capabilities>): Promise<void>;
 }
+
+/** What ends a run in the middle while a person has paused the mirror; null while nobody has. */
+export const pausedBy = async ({ mirror }: SyncDeps): Promise<CrmFailure | null> => ((await mirror.account()).paused ? PAUSED : null);
+const PAUSED: CrmFailure = {
+  class: 'retry',
+  code: 'paused',
+  status: null,
+  message: 'The mirror is paused.',
+  fields: {},
+  retryAfterMs: null,
+  proven: false,
+};
 
 export const callOptions = (deps: SyncDeps, lane: Lane): CallOptions => ({
   lane,

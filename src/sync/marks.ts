@@ -8,7 +8,7 @@ import type { BadRecord, Lane } from '../ports/crm.ts';
 import type { Mark, MarkReason, MirrorTx } from '../ports/mirror.ts';
 import { readActivities } from './activities.ts';
 import { clockOffsetMs, loadContext } from './context.ts';
-import { callOptions, type SyncDeps } from './deps.ts';
+import { callOptions, pausedBy, type SyncDeps } from './deps.ts';
 import { applyPage } from './page.ts';
 import { controlAnswers, removeGone } from './removal.ts';
 
@@ -34,6 +34,8 @@ export const readMarks = async (
   for (;;) {
     const marks = await deps.mirror.marks(reasons, CHUNK, before);
     if (marks.length === 0 || deps.signal.aborted) return { ...report, stoppedBy: null };
+    const paused = await pausedBy(deps);
+    if (paused !== null) return { ...report, stoppedBy: paused };
     const chunk = await readChunk(deps, marks, lane);
     report.read += marks.length;
     report.written += chunk.written;
@@ -75,7 +77,7 @@ export interface ReadFailure {
 
 /** The token, or the CRM's patience: asking for anything else would meet it as well. A poisoned contact is nobody else's trouble. */
 export const endsTheRound = ({ class: kind, code }: CrmFailure): boolean =>
-  kind === 'fatal' || kind === 'later' || code === 'aborted' || code === 'not_leader';
+  kind === 'fatal' || kind === 'later' || code === 'aborted' || code === 'paused' || code === 'not_leader';
 
 /**
  * A contact that the CRM cannot answer for keeps its marks, at the end of the line: it is asked for in the next round and keeps nobody
@@ -92,11 +94,11 @@ const putOff = async (
   if (stops !== undefined) return stops.failure;
   const [byRetrieve, byActivities] = [contacts, activities].map((list) => new Set(list.map(({ crmId }) => crmId)));
   const failed = marks.filter(({ crmId, reason }) => (reason === 'activities' ? byActivities : byRetrieve)?.has(crmId));
-  await deps.mirror.transaction((tx) => tx.mark(failed));
+  await deps.mirror.transaction((tx) => tx.putOff(failed));
   return failed.length === marks.length ? (failures[0]?.failure ?? null) : null;
 };
 
-const BY_RETRIEVE = ['deferred', 'links', 'approved'] as const satisfies readonly MarkReason[];
+const BY_RETRIEVE = ['deferred', 'twin', 'links', 'approved'] as const satisfies readonly MarkReason[];
 
 const readContacts = async (
   deps: SyncDeps,
@@ -129,7 +131,11 @@ const readContacts = async (
     else failures.push({ crmId, failure });
   }
   const stored = await deps.mirror.transaction(async (tx) => {
-    const applied = await applyPage(tx, { records, bad, requestedAt, answers: BY_RETRIEVE }, { ...context, clockOffsetMs: offset });
+    const applied = await applyPage(
+      tx,
+      { records, bad, requestedAt, answers: BY_RETRIEVE, approved },
+      { ...context, clockOffsetMs: offset },
+    );
     await hide(tx, hidden);
     await tx.unmark([...hidden, ...bad.flatMap(({ crmId }) => crmId ?? [])], BY_RETRIEVE, requestedAt);
     return applied;

@@ -5,6 +5,7 @@
  * read in a new statement, and only then merged. What is not free, or was changed by us after the request was sent, is marked to be read
  * again by its id: a mark is stored in this very transaction, so the watermark may pass it and nothing is lost.
  */
+import type { BrakeLimits } from '../domain/brake.ts';
 import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
 import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/contact.ts';
 import { eachKind } from '../domain/merge.ts';
@@ -19,7 +20,9 @@ import {
   type Situation,
 } from '../ports/mirror.ts';
 import { CLOCK_ERROR_MS } from './deps.ts';
+import { holdsBack } from './incoming.ts';
 import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
+import { hasVanished } from './vanished.ts';
 
 export interface Page {
   readonly records: readonly RemoteContact[];
@@ -28,14 +31,17 @@ export interface Page {
   readonly requestedAt: Date;
   /** Marks that these records answer. */
   readonly answers: readonly MarkReason[];
+  /** CRM ids whose destructive change a person approved: past the brake. */
+  readonly approved?: ReadonlySet<number>;
 }
 
 export interface PageContext extends Omit<Reading, 'customFields'> {
   readonly customFields: CustomFieldDefs;
   /** The CRM has a call that reads a contact's activities. */
   readonly readsActivities: boolean;
-  /** Before the first complete sweep, rows that were here first are paired with the CRM's contacts. */
+  /** Rows that were here first are paired with the CRM's contacts: before the first complete sweep, or where one of these was locked then. */
   readonly firstRun: boolean;
+  readonly brake: BrakeLimits;
 }
 
 export interface PageReport {
@@ -79,7 +85,7 @@ const lastOfEach = (records: readonly RemoteContact[]): readonly RemoteContact[]
 
 const bringsNews = (canonical: CanonicalRecord, peek: Peek | undefined): boolean => {
   // Without a row: deleted here and still to be pushed, restored there, or its deletion was rejected; only the log tells which.
-  if (peek === undefined || !peek.hasRow || peek.goneAt !== null || peek.hiddenAt !== null) return true;
+  if (peek === undefined || !peek.hasRow || peek.goneAt !== null || peek.hiddenAt !== null || peek.holdId !== null) return true;
   if (peek.baseHash !== canonical.hash || peek.extraHash !== canonical.extraHash) return true;
   return LINK_KINDS.some((kind) => canonical.links[kind] !== null && !sameValue(canonical.links[kind], peek.links[kind]));
 };
@@ -152,7 +158,9 @@ const storeHalving = async (
     await tx.clearRefused(records.map(({ record }) => record.crmId));
   } else if (records.length === 1 && only !== undefined && refusal.sqlState === LOCK_NOT_AVAILABLE) {
     // A user is at work on one of its links: later, and by its id.
-    await tx.mark([{ crmId: only.record.crmId, reason: 'deferred' }]);
+    // In a first run its row may be here already, and nobody has looked.
+    const reason = context.firstRun ? 'twin' : reasonFor(page, only.record.crmId);
+    await defer(tx, page, [{ crmId: only.record.crmId, reason }]);
     report.deferred += 1;
   } else if (records.length === 1 && only !== undefined) {
     await tx.refuse(only.record.crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);
@@ -162,6 +170,13 @@ const storeHalving = async (
     await storeHalving(tx, records.slice(half), page, context, report);
   }
 };
+
+/** What a person approved stays approved until it could be applied. */
+const reasonFor = (page: Page, crmId: number): MarkReason => (page.approved?.has(crmId) === true ? 'approved' : 'deferred');
+
+/** To be read by id: at once after a page, after a while where that was what has just been done. */
+const defer = async (tx: MirrorTx, page: Page, marks: readonly Mark[]): Promise<void> =>
+  await (page.answers.length === 0 ? tx.mark(marks) : tx.putOff(marks));
 
 interface Stored {
   readonly written: number;
@@ -202,9 +217,9 @@ const storeKnown = async (
     const locked = situation !== undefined && states.has(contactId) && (situation.row === null || rows.has(contactId));
     const late = locked && (isStale({ ...situation, busy: situation.attempt !== null }, page) || isOvertaken(canonical, situation, page));
     if (locked && !late) free.push({ canonical, situation });
-    else deferred.push({ crmId: canonical.record.crmId, reason: 'deferred' });
+    else deferred.push({ crmId: canonical.record.crmId, reason: reasonFor(page, canonical.record.crmId) });
   }
-  await tx.mark(deferred);
+  await defer(tx, page, deferred);
   const written = await mergeAll(tx, free, page, context);
   return { written, deferred: deferred.length };
 };
@@ -215,28 +230,45 @@ const mergeAll = async (
   page: Page,
   context: PageContext,
 ): Promise<number> => {
-  const living = contacts.flatMap(({ canonical, situation: { row, ...rest } }) =>
+  const merged = contacts.flatMap(({ canonical, situation: { row, ...rest } }) =>
     row === null ? [] : [{ canonical, situation: { ...rest, row }, ...reconcile({ ...rest, row }, canonical, context) }],
   );
+  // What would destroy too much is left as it is, and waits for a person.
+  const held = await holdsBack(tx, merged, context.brake, { approved: page.approved ?? new Set() });
+  const living = merged.filter(({ situation }) => !held.has(situation.contactId));
   const writes = living.map(({ write }) => write).filter((write) => !isEmptyWrite(write));
   if (writes.length > 0) await tx.save(writes);
   await tx.recordConflicts(living.flatMap(({ situation, conflicts }) => conflicts.map((c) => ({ ...c, contactId: situation.contactId }))));
-  // A merge can leave something to push that nobody edited just now: a union of phones, say.
+  // A merge can leave something to push that nobody edited just now: a union of phones, say. Where it has changed nothing, whatever is left to
+  // push has its log row already, and may be parked for good.
+  const changes = ({ write }: (typeof living)[number]): boolean => !isEmptyWrite({ ...write, crmTimes: null, extra: null });
+  const waits = ({ situation }: (typeof living)[number]): boolean => situation.open.states.has('held');
   await tx.queue(
-    living.filter(({ dirty }) => dirty).map(({ situation }) => situation.contactId),
+    living.filter((each) => each.dirty && changes(each) && !waits(each)).map(({ situation }) => situation.contactId),
     'update',
+  );
+  // Nothing is left to push of what the brake held: the CRM has come to the same by itself.
+  await tx.release(
+    'push',
+    living.filter((each) => !each.dirty && waits(each)).map(({ situation }) => situation.contactId),
   );
   await tx.markVisibility(
     living.filter(({ situation }) => situation.goneAt !== null || situation.hiddenAt !== null).map(({ situation }) => situation.contactId),
     'visible',
   );
+  // Activities that nobody can read stay unknown for good.
+  const readable = LINK_KINDS.filter((kind) => kind !== 'activities' || context.readsActivities);
   const moved = living.filter(
-    ({ write, situation }) => write.crmTimes !== null || LINK_KINDS.some((kind) => situation.base?.links[kind] == null),
+    ({ write, situation }) => write.crmTimes !== null || readable.some((kind) => situation.base?.links[kind] == null),
   );
   await tx.mark(moved.flatMap(({ canonical }) => linkMarks(canonical, page, context)));
   let written = writes.length;
   for (const { canonical, situation } of contacts) {
-    if (situation.row === null) written += await revive(tx, canonical, situation, page, context);
+    if (situation.row !== null) continue;
+    const revived = await revive(tx, canonical, situation, page, context);
+    // A held deletion has nothing left to delete.
+    if (revived > 0 && situation.open.states.has('held')) await tx.release('push', [situation.contactId]);
+    written += revived;
   }
   return written;
 };
@@ -252,6 +284,9 @@ const revive = async (
   page: Page,
   context: PageContext,
 ): Promise<number> => {
+  // Gone, and nobody is known to have deleted it: the audit holds it for a person. What he rejects comes back by its mark.
+  const isHeldForPerson = hasVanished(situation) && situation.goneAt === null && situation.hiddenAt === null;
+  if (isHeldForPerson && !page.answers.includes('deferred')) return 0;
   if (situation.open.deletedAt !== null && situation.deletedAt === null) {
     if (!isEditedThere(canonical, situation, context.customFields)) return 0;
     // The CRM's edit is the only one there is: `newest` lets it live, and only the policy `mirror` follows the deletion.
@@ -295,19 +330,29 @@ const storeUnknown = async (tx: MirrorTx, records: readonly CanonicalRecord[], p
   const mayBeOurs = ({ record }: CanonicalRecord): boolean =>
     openCreate !== null &&
     (record.createdAt === null || record.createdAt.getTime() + context.clockOffsetMs >= openCreate.getTime() - CLOCK_ERROR_MS);
-  const deferred = records.filter((canonical) => paired.has(canonical.record.crmId) || mayBeOurs(canonical));
-  const newcomers = records.filter((canonical) => !deferred.includes(canonical));
-  await tx.mark(deferred.map(({ record }) => ({ crmId: record.crmId, reason: 'deferred' as const })));
+  const late = records.filter((canonical) => paired.has(canonical.record.crmId) || mayBeOurs(canonical));
+  const candidates = records.filter((canonical) => !late.includes(canonical));
 
-  const matches = context.firstRun ? await tx.matchUnpaired(newcomers.map(({ record }) => record)) : new Map<number, number>();
-  for (const [crmId, contactId] of matches) await tx.pair(contactId, crmId);
-  const situations = await tx.read([...matches.values()]);
+  const matches = await tx.matchUnpaired(
+    candidates.map(({ record }) => record),
+    { byContent: context.firstRun },
+  );
+  const waits = ({ record: { crmId } }: CanonicalRecord): boolean => matches.locked.has(crmId) || matches.creating.has(crmId);
+  const deferred = [...late, ...candidates.filter(waits)];
+  await defer(
+    tx,
+    page,
+    deferred.map(({ record: { crmId } }) => ({ crmId, reason: matches.locked.has(crmId) ? 'twin' : 'deferred' })),
+  );
+  for (const [crmId, contactId] of matches.paired) await tx.pair(contactId, crmId);
+  const situations = await tx.read([...matches.paired.values()]);
+  const newcomers = candidates.filter((canonical) => !waits(canonical));
   const met = newcomers.flatMap((canonical) => {
-    const situation = situations.get(matches.get(canonical.record.crmId) ?? -1);
+    const situation = situations.get(matches.paired.get(canonical.record.crmId) ?? -1);
     return situation === undefined ? [] : [{ canonical, situation }];
   });
   await mergeAll(tx, met, page, context);
-  const fresh = newcomers.filter(({ record }) => !matches.has(record.crmId));
+  const fresh = newcomers.filter(({ record }) => !matches.paired.has(record.crmId));
   await insertAll(
     tx,
     fresh.map((canonical) => ({ canonical })),

@@ -5,16 +5,18 @@
 import {
   canonicalFields,
   diffFields,
+  fieldValue,
   LINK_KINDS,
+  NO_LINKS,
   type ContactFields,
   type CustomFieldDefs,
   type CustomValue,
   type FieldName,
   type LinkKind,
 } from '../domain/contact.ts';
-import { diffLinks } from '../domain/merge.ts';
+import { diffLinks, eachKind, without } from '../domain/merge.ts';
 import type { ContactBody, LinkIds } from '../ports/crm.ts';
-import type { Situation } from '../ports/mirror.ts';
+import type { Sent, Situation } from '../ports/mirror.ts';
 
 /** How far an attempt is. */
 export interface Progress {
@@ -32,7 +34,7 @@ export type NextCall =
   | { readonly call: 'update'; readonly body: ContactBody; readonly fields: readonly FieldName[] }
   | { readonly call: 'attach' | 'detach' | 'sync'; readonly ids: LinkIds };
 
-type Living = Situation & { readonly row: NonNullable<Situation['row']> };
+export type Living = Situation & { readonly row: NonNullable<Situation['row']> };
 
 /** The next call, or null when nothing is left that this attempt may do. */
 export const nextCall = (situation: Living, progress: Progress, customFields: CustomFieldDefs): NextCall | null => {
@@ -70,6 +72,24 @@ const nextLinkCall = (situation: Living, { hasRead, spent }: Progress): NextCall
   if (!isEmpty(ids.sync)) return hasRead ? { call: 'sync', ids: ids.sync } : { call: 'read' };
   for (const call of ['attach', 'detach'] as const) if (!isEmpty(ids[call]) && !spent.has(call)) return { call, ids: ids[call] };
   return null;
+};
+
+/** What a call carries, to be stored before its bytes go; null where it writes nothing. */
+export const carriedBy = (situation: Living, next: NextCall | null, customFields: CustomFieldDefs): Sent | null => {
+  if (next === null || next.call === 'read') return null;
+  if (next.call === 'update') {
+    const local = canonicalFields(situation.row.fields, customFields);
+    const fields = Object.fromEntries(next.fields.map((name) => [name, fieldValue(local, name)]));
+    return { fields, attach: NO_LINKS, detach: NO_LINKS };
+  }
+  const { ids, call } = next;
+  const known = situation.base?.links;
+  const replaced = (kind: LinkKind): readonly number[] => (call === 'sync' && ids[kind] !== undefined ? (known?.[kind] ?? []) : []);
+  return {
+    fields: {},
+    attach: call === 'detach' ? NO_LINKS : eachKind((kind) => without(ids[kind] ?? [], replaced(kind))),
+    detach: call === 'detach' ? eachKind((kind) => ids[kind] ?? []) : eachKind((kind) => without(replaced(kind), ids[kind] ?? [])),
+  };
 };
 
 type Writable = { [K in LinkKind]?: readonly number[] };

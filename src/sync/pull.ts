@@ -5,6 +5,7 @@
  * - Then the newest changes, `updated_at` descending, down to the watermark less an overlap: commits come late and times have whole
  *   seconds, so content is compared, never times. In this order an edit repeats rows and hides none.
  * - The watermark moves once, in the transaction of the last page, to the run's start on the CRM's clock. Until then a crash repeats pages.
+ *   A page that lacks rows, or repeats the one before, keeps it where it is.
  * - A deletion is followed only where the CRM lists the id in its trash, here, or answers 404 for it, in the sweep.
  * - A run that finds nothing writes nothing: no row of its own, no watermark.
  */
@@ -43,7 +44,7 @@ export interface PullReport {
 type Feed = 'changes' | 'trash';
 
 export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise<PullReport> => {
-  const marks = await readMarks(deps, ['deferred', 'approved'], 'changes');
+  const marks = await readMarks(deps, ['twin', 'deferred', 'approved'], 'changes');
   if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy))
     return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: marks.stoppedBy };
   const account = await deps.mirror.account();
@@ -74,24 +75,31 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
   let startedAt: Date | null = null;
   let total: number | null = null;
   let whole = true;
+  let before: ReadonlySet<number> = new Set();
   for (let page = 1; ; page += 1) {
     const requestedAt = await deps.mirror.now();
     const answer = await listPage(deps, feed, page, since);
     if (!answer.ok) return { ...report, through: null, stoppedBy: answer.failure };
     const { value, meta } = answer;
     startedAt ??= meta.date;
-    const last = (deps.capabilities.get().orderByUpdatedAt && reachesBack(value, since)) || page >= value.lastPage;
+    const again = repeats(value, before);
+    const last = (deps.capabilities.get().orderByUpdatedAt && reachesBack(value, since)) || isEnd(value, again);
     // Something was deleted while we read: rows slid towards the front, across the edge of the page before.
     const shrank = total !== null && value.total < total;
     total = value.total;
-    // Rows are missing: what they would have told is not passed by.
-    whole &&= isWhole(value);
-    const movesTo = last && whole && !shrank && !options.beforePush && startedAt !== null && startedAt > watermark ? startedAt : null;
+    // Rows are missing, or those of the page before came once more: what the others would have told is not passed by.
+    whole &&= isWhole(value) && !again;
+    before = new Set(value.records.map(({ crmId }) => crmId));
+    const isThrough = last && whole && !shrank && !options.beforePush;
+    // The CRM's clock was set back: what is edited there from now on would be older than the watermark until it has caught up.
+    const setBack = startedAt !== null && startedAt < watermark;
+    const movesTo = isThrough && startedAt !== null && (setBack || startedAt > watermark) ? startedAt : null;
     const stored = await storePage(deps, feed, value, {
       requestedAt,
       context,
       offset: clockOffsetMs(requestedAt, meta),
       movesTo,
+      setBack,
       pages: page,
     });
     context = { ...context, customFields: stored.customFields };
@@ -100,7 +108,8 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     report.rowsWritten += stored.written;
     report.removed += stored.removed;
     if (shrank && page > 1) page -= 2;
-    else if (last) return { ...report, through: whole ? startedAt : null, stoppedBy: null };
+    // An empty list may be a broken answer as well as a quiet hour: nothing is taken for seen because of it.
+    else if (last) return { ...report, through: whole && value.total > 0 ? startedAt : null, stoppedBy: null };
   }
 };
 
@@ -121,12 +130,22 @@ const listPage = async (deps: SyncDeps, feed: Feed, page: number, since: Date): 
 const reachesBack = (page: ContactPage, since: Date): boolean =>
   page.records.length + page.bad.length === 0 || page.records.some(({ updatedAt }) => updatedAt !== null && updatedAt < since);
 
+/** A full page may be followed by another one, whatever the total says: a count that lags must not end the walk. One that repeats ends it. */
+const isEnd = ({ records, bad, page, perPage, lastPage }: ContactPage, again: boolean): boolean =>
+  page >= lastPage && (again || records.length + bad.length < perPage);
+
+/** Nobody here who was not on the page before. So many edits between two pages would do the same; then the next run reads them again. */
+const repeats = ({ records }: ContactPage, before: ReadonlySet<number>): boolean =>
+  records.length > 0 && records.every(({ crmId }) => before.has(crmId));
+
 interface Store {
   readonly requestedAt: Date;
   readonly context: RunContext;
   readonly offset: number;
   /** The new watermark, on the last page. */
   readonly movesTo: Date | null;
+  /** … which is then earlier than the old one. */
+  readonly setBack: boolean;
   readonly pages: number;
 }
 
@@ -134,7 +153,7 @@ const storePage = async (
   deps: SyncDeps,
   feed: Feed,
   page: ContactPage,
-  { requestedAt, context, offset, movesTo, pages }: Store,
+  { requestedAt, context, offset, movesTo, setBack, pages }: Store,
 ): Promise<Pick<PageReport, 'written' | 'customFields'> & { readonly removed: number }> => {
   if (feed === 'trash') {
     // Listed in the trash: proof for that very id.
@@ -143,7 +162,8 @@ const storePage = async (
       page.records.map(({ crmId }) => crmId),
       requestedAt,
     );
-    if (movesTo !== null && (gone.removed > 0 || pages > 1)) await deps.mirror.transaction((tx) => tx.saveWatermark(feed, movesTo));
+    if (movesTo !== null && (gone.removed > 0 || pages > 1 || setBack))
+      await deps.mirror.transaction((tx) => tx.saveWatermark(feed, movesTo));
     return { written: 0, removed: gone.removed, customFields: context.customFields };
   }
   const applied = await deps.mirror.transaction(async (tx) => {
@@ -153,7 +173,7 @@ const storePage = async (
       { ...context, clockOffsetMs: offset },
     );
     // Not for nothing: a quiet run leaves no trace, and reads the same few records again next time.
-    if (movesTo !== null && (report.changed || pages > 1)) await tx.saveWatermark(feed, movesTo);
+    if (movesTo !== null && (report.changed || pages > 1 || setBack)) await tx.saveWatermark(feed, movesTo);
     return report;
   });
   return { ...applied, removed: 0 };

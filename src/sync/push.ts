@@ -8,23 +8,27 @@
  * - A call whose outcome is unknown is never repeated unread: the contact is read, merged, and only what is still different is sent.
  * - Settling touches only log rows with this attempt's number: what was committed later stays pending and gets its own turn.
  */
-import { retryDelayMs } from '../domain/backoff.ts';
 import { LINK_OPS, ROW_OPS, type ChangeOp } from '../domain/change.ts';
 import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
-import type { MirrorTx, Situation } from '../ports/mirror.ts';
-import { absorb, endingTheLoop, finish, handBack, settleFailure, settleUnknown, underLocks, type Job } from './attempt.ts';
+import type { DueKinds, MirrorTx, Sent, Situation } from '../ports/mirror.ts';
+import { absorb, announce, endingTheLoop, finish, handBack, settleFailure, settleUnknown, type Job } from './attempt.ts';
+import { holdJob } from './audit.ts';
+import { destructionOf, keepsBack } from './brake.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { createInCrm } from './create.ts';
 import { pushDelete } from './delete.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { allActivities } from './activities.ts';
+import { onGone, type AfterFailure } from './gone.ts';
 import { endsTheRound, readMarks } from './marks.ts';
-import { nextCall, type NextCall, type Progress } from './plan.ts';
+import { endWithRow, takeSteps } from './ordered.ts';
+import { carriedBy, nextCall, type NextCall, type Progress } from './plan.ts';
 import { pullChanges } from './pull.ts';
-import { controlAnswers, recordOutlived } from './removal.ts';
+import { explainTaken } from './taken.ts';
+import { hasVanished } from './vanished.ts';
 
 export interface PushReport {
   /** Contacts whose attempt was settled. */
@@ -59,7 +63,7 @@ export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushR
       if (!(error instanceof MirrorBusy)) throw error;
     }
   }
-  const marks = await readMarks(deps, ['deferred', 'approved'], 'edit');
+  const marks = await readMarks(deps, ['twin', 'deferred', 'approved'], 'edit');
   if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { contacts: 0, stoppedBy: marks.stoppedBy };
   const round: Round = { queue: [], contacts: 0, stoppedBy: null, broken: null, claiming: null };
   await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, () => work(deps, memory, round)));
@@ -70,6 +74,8 @@ export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushR
   }
   // A row that somebody keeps locked must not take the claims behind it along.
   for (const job of round.queue) await handBack(deps, job).catch(() => memory.orphans.add(job));
+  // A claim of an earlier leader may commit after the first look for such: frozen in the middle of it, say. Nobody else would take it up.
+  if (round.contacts === 0) await deps.mirror.recoverAttempts(deps.settings.createGraceMs);
   return { contacts: round.contacts, stoppedBy: round.stoppedBy };
 };
 
@@ -125,12 +131,13 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
 };
 
 /**
- * Which edits may be pushed now; null while a person has paused it, which holds in the middle of a bulk edit as well. Creates wait for the
+ * Which edits may be pushed now; null while a person has paused it, which holds in the middle of a bulk edit as well, or has yet to say that this
+ * database is the mirror's own. Creates wait for the
  * first complete sweep: what is here already may be there already.
  */
-const pushable = async ({ mirror }: SyncDeps): Promise<{ readonly creates: boolean } | null> => {
-  const { paused, firstSweepAt } = await mirror.account();
-  return paused ? null : { creates: firstSweepAt !== null };
+const pushable = async ({ mirror, settings }: SyncDeps): Promise<DueKinds | null> => {
+  const { paused, firstSweepAt, twins, identityHold } = await mirror.account();
+  return paused || identityHold !== null ? null : { creates: firstSweepAt !== null && !twins, ordered: settings.writeMode === 'ordered' };
 };
 
 const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Job[]> => {
@@ -141,9 +148,9 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   try {
     await deps.mirror.transaction(async (tx) => {
       const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
-      claimed = due.length === 0 ? [] : await claimAll(tx, due, context);
+      claimed = due.length === 0 ? [] : await claimAll(tx, due, context, kinds);
     });
-    return claimed.length === 0 ? [] : await readDeferredFirst(deps, claimed);
+    return claimed;
   } catch (error) {
     // A commit whose answer was lost may have claimed them; where it did not, the attempt's number is nobody's and settling it does nothing.
     for (const job of claimed) memory.orphans.add(job);
@@ -151,44 +158,54 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   }
 };
 
-const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContext): Promise<readonly Job[]> => {
+const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContext, { ordered }: DueKinds): Promise<readonly Job[]> => {
   const before = await tx.read(due);
-  const attempt = await tx.claim(due);
+  const attempt = await (ordered === true ? tx.claimSteps(due) : tx.claim(due));
   // In a later statement: what commits after this stays pending and is not lost.
   const situations = await tx.read(due);
-  return due.flatMap((contactId): readonly Job[] => {
+  const claimed = due.flatMap((contactId): readonly Job[] => {
     const situation = situations.get(contactId);
-    return situation === undefined
-      ? []
-      : [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
+    if (situation === undefined) return [];
+    return [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
   });
+  const taken = ordered === true ? await takeSteps(tx, attempt, claimed) : claimed;
+  const jobs = (await readDeferredFirst(tx, taken)).map((job) => ({ ...job, situation: { ...job.situation, sent: firstWrite(job) } }));
+  await tx.saveSent(jobs.flatMap(({ situation: { contactId, sent } }) => (sent === null ? [] : [{ contactId, sent }])));
+  return jobs;
+};
+
+/** What the attempt's first call will carry: noted in the claim itself, so that a plain edit costs no transaction more. */
+const firstWrite = ({ situation, readFirst, context }: Job): Sent | null => {
+  const { row, ...rest } = situation;
+  if (row === null || rest.crmId === null || rest.goneAt !== null) return rest.sent;
+  const living = { ...rest, row };
+  const next = nextCall(living, { hasRead: false, mustRead: readFirst, spent: new Set() }, context.customFields);
+  return carriedBy(living, next, context.customFields) ?? rest.sent;
 };
 
 /** How an attempt begins, by how the last one ended. What was parked may have waited for long. */
-const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst'> => {
-  const doubtful = before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
-  return { doubtful, readFirst: doubtful || before?.open.states.has('parked') === true };
+const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst' | 'wasParked'> => {
+  const isUnknown = before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
+  const doubtful = isUnknown || (before?.sent ?? null) !== null;
+  const wasParked = before?.open.states.has('parked') === true;
+  return { doubtful, readFirst: doubtful || wasParked, wasParked };
 };
 
-const MARKS_MAX = 1000;
-
 /**
- * A contact whose record was deferred since the marks were read (its row was locked when the page came) has a base that is older than what the
- * CRM has shown: pushed like that, it would overwrite the very edit that the page had brought.
+ * A contact whose record was deferred (its row was locked when the page came) has a base that is older than what the CRM has shown: pushed like
+ * that, it would overwrite the very edit that the page had brought.
  */
-const readDeferredFirst = async (deps: SyncDeps, jobs: readonly Job[]): Promise<readonly Job[]> => {
-  const marks = await deps.mirror.marks(['deferred'], MARKS_MAX, await deps.mirror.now());
-  if (marks.length === 0) return jobs;
-  const deferred = new Set(marks.map(({ crmId }) => crmId));
-  const isDeferred = ({ situation }: Job): boolean => marks.length === MARKS_MAX || deferred.has(situation.crmId ?? 0);
-  return jobs.map((job) => (isDeferred(job) ? { ...job, readFirst: true } : job));
+const readDeferredFirst = async (tx: MirrorTx, jobs: readonly Job[]): Promise<readonly Job[]> => {
+  const deferred = await tx.deferred(jobs.flatMap(({ situation }) => situation.crmId ?? []));
+  return jobs.map((job) => (deferred.has(job.situation.crmId ?? 0) ? { ...job, readFirst: true } : job));
 };
 
 /** Answers what should end the loop: a failure that would meet every other contact as well. */
 const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
   const { situation } = job;
+  if (hasVanished(situation)) return await holdJob(deps, job);
   if (situation.row === null) return await pushDelete(deps, job);
-  if (situation.goneAt !== null) return await finish(deps, job, { parked: 'deleted_in_crm' });
+  if (situation.goneAt !== null && situation.decided !== 'mirror') return await finish(deps, job, { parked: 'deleted_in_crm' });
   if (situation.crmId !== null) return await pushUpdate(deps, job, situation.crmId);
   const created = await createInCrm(deps, job);
   return 'crmId' in created ? await pushUpdate(deps, created.job, created.crmId) : created.stoppedBy;
@@ -202,12 +219,18 @@ const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<Cr
   for (;;) {
     const { row, ...rest } = job.situation;
     const next = row === null ? null : nextCall({ ...rest, row }, progress, job.context.customFields);
+    const destroyed = destructionOf(next, job);
+    if (next?.call !== 'read' && (await keepsBack(deps, job, destroyed))) return null;
     if (next === null) return await finish(deps, job, {});
+    const noted = await announce(deps, job, next);
+    if (noted === null) return null;
+    job = noted;
     const requestedAt = await deps.mirror.now();
     const answer = await send(deps, job, crmId, next);
     if (answer.ok) {
       progress = next.call === 'read' ? { ...progress, hasRead: true } : { ...progress, spent: spend(progress, next) };
-      const absorbed = await absorb(deps, job, { next, progress, record: answer.value, offset: clockOffsetMs(requestedAt, answer.meta) });
+      const offset = clockOffsetMs(requestedAt, answer.meta);
+      const absorbed = await absorb(deps, job, { next, progress, record: answer.value, offset, destroyed });
       if (absorbed === 'settled') return null;
       job = absorbed;
       continue;
@@ -218,7 +241,9 @@ const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<Cr
     // Told that our picture is old: read, merge, and send only what is still different.
     if (after.readAgain) progress = { ...progress, mustRead: true, hasRead: false };
     if (after.readAgain) rereads += 1;
-    if (!after.readAgain || next.call === 'attach') progress = { ...progress, spent: spend(progress, next) };
+    // There already, it is not attached again; of a contact that was restored, the link still has to be.
+    const isThere = next.call === 'attach' && (answer.failure.code !== 'not_found' || rereads >= REREADS_MAX);
+    if (!after.readAgain || isThere) progress = { ...progress, spent: spend(progress, next) };
   }
 };
 
@@ -254,10 +279,6 @@ const readContact = async (deps: SyncDeps, job: Job, crmId: number): Promise<Crm
   return { ...contact, value: { ...contact.value, links: { ...contact.value.links, activities: activities.ids } } };
 };
 
-type AfterFailure =
-  /** The attempt is settled; a failure in it ends the loop, since it would meet every other contact as well. */
-  { readonly ended: CrmFailure | null } | { readonly job: Job; readonly readAgain: boolean };
-
 /** An attempt that is told more often that its picture is old waits for its next turn. */
 const REREADS_MAX = 2;
 
@@ -273,17 +294,18 @@ const onFailure = async (
     await deps.capabilities.learn({ firstNameRequired: true });
     return { job, readAgain: true };
   }
-  if (failure.code === 'not_found' && failure.proven) return await onGone(deps, job, crmId);
+  if (failure.code === 'not_found' && failure.proven) return (await endWithRow(deps, job)) ?? (await onGone(deps, job, crmId));
   if (failure.class === 'refetch' && next.call !== 'read' && rereads < REREADS_MAX) {
     // 409 on an attach: the link is there already. Reading tells whether it is so.
     const made = next.call === 'attach' ? new Set<ChangeOp>([...job.made, 'attach']) : job.made;
     return { job: { ...job, made }, readAgain: true };
   }
   if (failure.class === 'park' && next.call !== 'read') {
+    const { code, message } = next.call === 'update' ? await explainTaken(deps, job, failure) : failure;
     const ops: readonly ChangeOp[] = next.call === 'update' ? ROW_OPS : next.call === 'sync' ? LINK_OPS : [next.call];
-    return { job: { ...job, refused: [...job.refused, { ops, code: failure.code, message: failure.message }] }, readAgain: false };
+    return { job: { ...job, refused: [...job.refused, { ops, code, message }] }, readAgain: false };
   }
-  await settleFailure(deps, job, failure);
+  await settleFailure(deps, job, failure, undefined, destructionOf(next, job));
   return { ended: endingTheLoop(failure) };
 };
 
@@ -293,37 +315,3 @@ const learnsFirstName = (deps: SyncDeps, next: NextCall & { readonly call: 'upda
   'first_name' in failure.fields &&
   next.body.first_name === undefined &&
   !deps.capabilities.get().firstNameRequired;
-
-/**
- * Deleted there, edited here. Where the edit lives and the CRM has its trash, the contact is restored; once purged, and with a control that
- * the CRM is itself, it is created again under the same row. Without a trash the reader of the mark proves and settles it.
- */
-const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterFailure> => {
-  // The 404 is the CRM's own word about the contact: nothing about it is in doubt any more.
-  const job = { ...found, doubtful: false };
-  const policy = job.context.policyOf('contact');
-  const retryLater = async (): Promise<AfterFailure> => {
-    // Growing: where no control answers (an account of one contact, say) only the next sweep can tell.
-    const delayMs = retryDelayMs(job.situation.open.attempts, deps.settings.backoff, deps.random());
-    await handBack(deps, job, { markFor: crmId, delayMs });
-    return { ended: null };
-  };
-  if (!deps.capabilities.get().trash || policy === 'crm' || policy === 'manual') return await retryLater();
-  const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
-  if (restored.ok || restored.failure.class === 'unknown')
-    await underLocks(deps, job, (tx, situation) => recordOutlived(tx, situation, policy));
-  if (restored.ok) return { job: { ...job, readFirst: true }, readAgain: true };
-  const { failure } = restored;
-  if (failure.code !== 'not_found' || !failure.proven) {
-    await settleFailure(deps, job, failure);
-    return { ended: endingTheLoop(failure) };
-  }
-  const control = await controlAnswers(deps, await deps.mirror.oneSeen());
-  if (!control.proven) return await retryLater();
-  await underLocks(deps, job, async (tx, situation) => {
-    await recordOutlived(tx, situation, policy);
-    await tx.unpair(situation.contactId);
-  });
-  await handBack(deps, job);
-  return { ended: null };
-};

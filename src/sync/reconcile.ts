@@ -9,6 +9,7 @@ import {
   EMPTY_FIELDS,
   LINK_KINDS,
   sameValue,
+  UNKNOWN_LINKS,
   withValues,
   type ContactFields,
   type CustomFieldDefs,
@@ -22,14 +23,14 @@ import {
   diffLinks,
   isEmptyLinks,
   linkDeltas,
+  linksAfter,
   mergeFields,
   mergeLinks,
-  without,
   type Arbiter,
   type FieldConflict,
   type Policy,
 } from '../domain/merge.ts';
-import type { ContactWrite, Situation } from '../ports/mirror.ts';
+import type { Base, ContactWrite, Situation } from '../ports/mirror.ts';
 
 /** A record brought to canonical form once, with the hashes that tell whether it brings anything new. */
 export interface CanonicalRecord {
@@ -80,20 +81,22 @@ const newest = ({ open }: Situation): Date | null => {
 };
 
 /**
- * @param asBase what base is taken to be, for an answer to our own write (the fields sent were agreed); default: the situation's base
+ * @param asBase the fields that base is taken to hold, for an answer to our own write (what was sent is agreed); default: the situation's,
+ *   with whatever has arrived of a write of which nobody knows
  */
 export const reconcile = (
   situation: Situation & { readonly row: NonNullable<Situation['row']> },
   canonical: CanonicalRecord,
   reading: Reading,
-  asBase: ContactFields | null = situation.base?.fields ?? null,
+  asBase: ContactFields | null = baseArrived(situation, canonical, reading.customFields)?.fields ?? null,
 ): Reconciled => {
   const { record } = canonical;
   const local = canonicalFields(situation.row.fields, reading.customFields);
   const base = asBase === null ? null : canonicalFields(asBase, reading.customFields);
   const arbiter = arbiterFor(situation, record, reading);
   const merged = mergeFields(base, local, canonical.fields, situation.heldFields, arbiter);
-  const links = mergeLinks(situation.base?.links ?? EMPTY_KNOWN, situation.row.links, canonical.links, situation.open);
+  const agreedLinks = baseArrived(situation, canonical, reading.customFields)?.links ?? UNKNOWN_LINKS;
+  const links = mergeLinks(agreedLinks, situation.row.links, canonical.links, situation.open);
   const deltas = linkDeltas(situation.row.links, links.local);
   const rowChanges = diffFields(local, merged.local);
   const held = new Set([...situation.heldFields, ...merged.conflicts.filter((c) => c.outcome === 'open').map((c) => c.field)]);
@@ -119,35 +122,37 @@ export const reconcile = (
   };
 };
 
-/** The base as it is if the write of an earlier attempt, of which nobody knows, has arrived: see `baseAfter`. Null where there is none. */
-export const baseIfArrived = (
-  { base, open: { tried } }: Situation,
-  remote: ContactFields,
+/** The base as it is if our last write has arrived as far as the record shows: see `baseAfter` and `linksAfter`. Null where there is none. */
+export const baseArrived = (
+  { base, sent }: Situation,
+  { fields, links }: Pick<CanonicalRecord, 'fields' | 'links'>,
   customFields: CustomFieldDefs,
-): ContactFields | null => {
-  if (base === null) return null;
-  const sent = canonicalFields(withValues(EMPTY_FIELDS, tried), customFields);
-  return baseAfter(canonicalFields(base.fields, customFields), sent, [...tried.keys()], remote);
+): Base | null => {
+  if (base === null || sent === null) return base;
+  const carried = canonicalFields(withValues(EMPTY_FIELDS, new Map(Object.entries(sent.fields) as [FieldName, unknown][])), customFields);
+  const before = canonicalFields(base.fields, customFields);
+  return {
+    fields: baseAfter(before, carried, Object.keys(sent.fields) as FieldName[], fields),
+    links: linksAfter(base.links, sent, links),
+  };
 };
 
 /** Edited in the CRM since both sides last agreed, and not by us. A link that came or went counts as well, where both know the kind. */
-export const isEditedThere = ({ fields, links }: CanonicalRecord, situation: Situation, customFields: CustomFieldDefs): boolean => {
-  const { base, open } = situation;
-  if (base === null) return false;
+export const isEditedThere = (canonical: CanonicalRecord, situation: Situation, customFields: CustomFieldDefs): boolean => {
+  const before = baseArrived(situation, canonical, customFields);
+  if (before === null) return false;
   const differs = (kind: LinkKind): boolean => {
-    const [there, before] = [links[kind], base.links[kind]];
-    if (there === null || before === null) return false;
-    const ours = [...open.attached[kind], ...open.detached[kind]];
-    return [...without(there, before), ...without(before, there)].some((id) => !ours.includes(id));
+    const [there, agreed] = [canonical.links[kind], before.links[kind]];
+    return there !== null && agreed !== null && !sameValue(there, agreed);
   };
-  return !sameValue(fields, baseIfArrived(situation, fields, customFields)) || LINK_KINDS.some(differs);
+  return !sameValue(canonical.fields, canonicalFields(before.fields, customFields)) || LINK_KINDS.some(differs);
 };
-
-const EMPTY_KNOWN: KnownLinks = { companies: null, deals: null, activities: null };
 
 const sameBase = (situation: Situation, hash: string, links: KnownLinks): boolean =>
   situation.base !== null &&
-  contentHash(situation.base.fields) === hash &&
+  // Stored again, it takes the note of our own write away: the record has told what became of that.
+  situation.sent === null &&
+  situation.baseHash === hash &&
   LINK_KINDS.every((kind) => sameValue(situation.base?.links[kind] ?? null, links[kind]));
 
 /** The row as it should be: fields that did not change keep the form in which they were written here; a cleared custom field is a null. */

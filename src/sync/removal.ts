@@ -4,12 +4,14 @@
  * Proof is the CRM's trash listing the id, or its own 404 for the id together with a control: another id, seen in this run, that answers
  * 200. Without the control, a token that lost its rights or a broken deployment would look like an empty account.
  */
-import { brakeAllowance } from '../domain/brake.ts';
+import { brakeAllowance, describeLimits } from '../domain/brake.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import type { ConflictOutcome, Policy } from '../domain/merge.ts';
+import { UNKNOWN_LINKS } from '../domain/contact.ts';
+import { diffLinks, isEmptyLinks, type ConflictOutcome, type Policy } from '../domain/merge.ts';
 import { LOCK_NOT_AVAILABLE, type MirrorTx, type Situation } from '../ports/mirror.ts';
 import { loadContext, type RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
+import { fieldsToPush } from './plan.ts';
 
 export interface RemovalReport {
   readonly removed: number;
@@ -40,7 +42,9 @@ export const removeGone = async (
     for (const { contactId, crmId } of present) {
       const situation = situations.get(contactId);
       const busy = situation === undefined || !rows.has(contactId) || !states.has(contactId) || situation.attempt !== null;
-      if (busy || (situation.settledAt !== null && situation.settledAt >= requestedAt)) await tx.mark([{ crmId, reason: 'deferred' }]);
+      // What a person approved stays approved until it could be done.
+      if (busy || (situation.settledAt !== null && situation.settledAt >= requestedAt))
+        await tx.mark([{ crmId, reason: approved ? 'approved' : 'deferred' }]);
       else free.push(situation);
     }
     return await removeFree(tx, free, context, deps, approved);
@@ -57,16 +61,17 @@ const removeFree = async (
   const removable: Situation[] = [];
   for (const situation of free) if (!(await outlives(tx, situation, context, deps.capabilities.get().trash))) removable.push(situation);
   const load = await tx.brakeLoad('pull');
-  const allowance = approved ? removable.length : brakeAllowance(load.lastHour, load.mirrorRows, deps.settings.brake);
-  const now = removable.length <= allowance ? removable : [];
+  // What waits already counts as well: a burst that comes in parts is one.
+  const mayGo = approved || removable.length + load.waiting <= brakeAllowance(load.lastHour, load.mirrorRows, deps.settings.brake);
+  const now = mayGo ? removable : [];
   const held = removable.slice(now.length).map(({ contactId }) => contactId);
+  await tx.release(
+    'pull',
+    now.filter(({ holdId }) => holdId !== null).map(({ contactId }) => contactId),
+  );
   const removed = await removeHalving(tx, now);
   if (held.length > 0) {
-    await tx.hold(
-      'pull',
-      `${held.length} contacts are gone in the CRM, more than the brake lets through (${allowance} left this hour)`,
-      held,
-    );
+    await tx.hold('pull', `More contacts are gone in the CRM than may go in an hour: ${describeLimits(deps.settings.brake)}`, held);
   }
   return { removed, held: held.length };
 };
@@ -97,9 +102,8 @@ const removeHalving = async (tx: MirrorTx, contacts: readonly Situation[]): Prom
  * parked keeps its row until a person has decided.
  */
 const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext, hasTrash: boolean): Promise<boolean> => {
-  const edited = situation.row !== null && situation.open.ops.size > 0;
-  if (!edited) return false;
-  const policy = context.policyOf('contact');
+  if (!isEdited(situation, context)) return false;
+  const policy = situation.decided ?? context.policyOf('contact');
   if (policy === 'crm' || policy === 'manual') {
     await record(tx, situation, policy, policy === 'crm' ? 'crm' : 'open');
     if (policy === 'manual') await tx.markVisibility([situation.contactId], 'gone');
@@ -109,17 +113,30 @@ const outlives = async (tx: MirrorTx, situation: Situation, context: RunContext,
     await recordOutlived(tx, situation, policy);
     await tx.unpair(situation.contactId);
   }
+  // An edit that nobody logged has nothing yet that would push it.
+  if (situation.open.ops.size === 0) await tx.queue([situation.contactId], 'update');
   return true;
+};
+
+/** By what was logged, or by what no trigger saw and the audit has not found yet: either lives nowhere else. */
+const isEdited = ({ row, ...rest }: Situation, { customFields }: RunContext): boolean => {
+  if (row === null) return false;
+  if (rest.open.ops.size > 0) return true;
+  const { attach, detach } = diffLinks(rest.base?.links ?? UNKNOWN_LINKS, row.links, rest.open);
+  return fieldsToPush({ ...rest, row }, customFields).length > 0 || !isEmptyLinks(attach) || !isEmptyLinks(detach);
 };
 
 /** The contact was deleted in the CRM and lives on for the sake of what was edited here. */
 export const recordOutlived = async (tx: MirrorTx, situation: Situation, policy: Policy): Promise<void> =>
   await record(tx, situation, policy, 'mirror');
 
-const record = async (tx: MirrorTx, { contactId, base, row }: Situation, policy: Policy, outcome: ConflictOutcome): Promise<void> =>
-  await tx.recordConflicts([
-    { contactId, field: 'contact', base: base?.fields ?? null, local: row?.fields ?? null, remote: null, outcome, policy, compared: null },
-  ]);
+const record = async (tx: MirrorTx, situation: Situation, policy: Policy, outcome: ConflictOutcome): Promise<void> => {
+  const { contactId, base, row, decided } = situation;
+  // What a person decided is on record already.
+  if (decided !== null) return;
+  const values = { base: base?.fields ?? null, local: row?.fields ?? null, remote: null };
+  await tx.recordConflicts([{ contactId, field: 'contact', ...values, outcome, policy, compared: null }]);
+};
 
 export type Proof = { readonly proven: true } | { readonly proven: false; readonly failure: CrmFailure | null };
 

@@ -4,6 +4,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type CrmResult } from '../ports/crm.ts';
 import { LostLeadership } from '../ports/mirror-errors.ts';
 import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
+import { audit, type AuditReport } from './audit.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { pullChanges, type PullReport } from './pull.ts';
@@ -87,17 +88,53 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
   try {
     const report = await sweep(deps, run);
     if (report.stoppedBy === null && report.complete && run.withLinks) await deps.mirror.markAll(linkReasons(deps));
-    const interrupted = report.stoppedBy !== null && deps.signal.aborted;
-    // An aborted run keeps its state `running`, so that the next leader resumes it.
+    const interrupted = report.stoppedBy !== null && (deps.signal.aborted || goesOn(report.stoppedBy, run));
+    // An interrupted run keeps its state `running`: the next leader, or the next round once the reason is gone, goes on with it.
     if (!interrupted) {
       const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';
       await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
     }
     if (report.complete) await pruneQuietly(deps);
+    if (report.complete) await auditQuietly(deps);
+    // What the sweep and the audit have found is part of what a person is asked to approve.
+    if (report.complete) await deps.mirror.planIdentity();
     return { runId: run.id, ...report };
   } catch (error) {
     if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
     throw error;
+  }
+};
+
+/** A pause, or a token that is refused until somebody mends it. Who asked for a run waits for its end, and is told that it failed. */
+const goesOn = ({ code, class: kind }: CrmFailure, run: Run): boolean => code === 'paused' || (kind === 'fatal' && !run.isRequested);
+
+/** An audit to its recorded end. One that the end of a term interrupts stays as it is: asked for, it is taken again by the next leader. */
+export const auditOnce = async (deps: SyncDeps, requested: Run | null): Promise<AuditReport> => {
+  // There is no place to go on from: what an earlier term left is ended here.
+  if (requested === null) await deps.mirror.resumableRun('audit');
+  const run = requested ?? (await deps.mirror.startRun('audit', false));
+  try {
+    const report = await audit(deps);
+    if (report.stoppedBy === 'aborted') return report;
+    await deps.mirror.transaction((tx) => tx.saveRun(run.id, { rowsSeen: report.rows, rowsWritten: report.queued + report.held }));
+    const complete = report.stoppedBy === null;
+    await deps.mirror.finishRun(run.id, { state: complete ? 'done' : 'failed', complete, error: report.stoppedBy });
+    const found = report.queued + report.held > 0;
+    deps.log[found ? 'warn' : 'info']({ run: run.id, contacts: report.rows, queued: report.queued, held: report.held }, 'audited');
+    return report;
+  } catch (error) {
+    if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
+    throw error;
+  }
+};
+
+/** After each complete sweep, when both sides were just compared; what it meets does not make the sweep a failure. */
+const auditQuietly = async (deps: SyncDeps): Promise<void> => {
+  try {
+    await auditOnce(deps, null);
+  } catch (error) {
+    if (error instanceof LostLeadership) throw error;
+    deps.log.warn(errorFields(error), 'the audit failed; the next complete sweep is followed by another');
   }
 };
 
@@ -120,10 +157,15 @@ export const backfillLinks = async (deps: SyncDeps, onProgress?: (read: number) 
   return (await readMarks(deps, ['links', 'activities'], 'links', onProgress)).stoppedBy;
 };
 
+/** Nothing is known of the account yet, or not whether what is known is still so. */
+export const needsSweep = async ({ mirror }: SyncDeps): Promise<boolean> => {
+  const { firstSweepAt, identityHold } = await mirror.account();
+  return firstSweepAt === null || identityHold?.swept === false;
+};
+
 /** One pull (on an empty mirror the full load), the links that it found wanting, then the push until nothing is due. */
 export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFailure | null> => {
-  const { firstSweepAt } = await deps.mirror.account();
-  const pulled = firstSweepAt === null ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, memory);
+  const pulled = (await needsSweep(deps)) ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, memory);
   if (pulled.stoppedBy !== null) return pulled.stoppedBy;
   const linked = await backfillLinks(deps);
   if (linked !== null && endsTheRound(linked)) return linked;
@@ -137,6 +179,10 @@ export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmF
 /** What was asked for in SQL or by a command, done to its recorded end. */
 export const serveRequest = async (deps: SyncDeps, memory: PushMemory, request: Run): Promise<CrmFailure | null> => {
   if (request.kind === 'resync' || request.kind === 'sweep') return (await sweepOnce(deps, request.kind, request)).stoppedBy;
+  if (request.kind === 'audit') {
+    await auditOnce(deps, request);
+    return null;
+  }
   const stoppedBy = await syncOnce(deps, memory);
   // Not ended but interrupted: the next leader takes it again.
   if (deps.signal.aborted) return stoppedBy;

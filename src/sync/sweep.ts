@@ -13,7 +13,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { CallOptions, ContactPage, CrmResult, ListParams } from '../ports/crm.ts';
 import type { Run, RunCursor } from '../ports/mirror.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
-import { callOptions, type SyncDeps } from './deps.ts';
+import { callOptions, pausedBy, type SyncDeps } from './deps.ts';
 import { endsTheRound, hide } from './marks.ts';
 import { applyPage } from './page.ts';
 import { controlAnswers, removeGone } from './removal.ts';
@@ -75,6 +75,8 @@ const begin = async (deps: SyncDeps, run: Run): Promise<{ readonly cursor: RunCu
 /** A call of the walk, made again after a while where the CRM was not able to answer. */
 const patiently = async <T>(deps: SyncDeps, call: (options: CallOptions) => Promise<CrmResult<T>>): Promise<CrmResult<T>> => {
   for (let attempt = 1; ; attempt += 1) {
+    const paused = await pausedBy(deps);
+    if (paused !== null) return { ok: false, failure: paused, meta: null };
     const answer = await call(callOptions(deps, 'sweep'));
     if (answer.ok || attempt === ATTEMPTS_MAX || deps.signal.aborted || !deps.maySend()) return answer;
     if (answer.failure.class !== 'retry' && answer.failure.class !== 'later') return answer;
@@ -117,9 +119,20 @@ const walkPages = async (walker: Walker): Promise<CrmFailure | null> => {
     // Somebody trashed a contact of an earlier page: rows slid to the front, so the page before has one that nobody saw.
     const shrank = total !== null && answer.value.total < total && page > 1;
     total = answer.value.total;
+    const before = walker.cursor.seen;
     await store(walker, answer.value, requestedAt, clockOffsetMs(requestedAt, answer.meta), shrank ? page - 1 : page + 1);
-    if (!shrank && (answer.value.records.length + answer.value.bad.length === 0 || page >= answer.value.lastPage)) return null;
+    if (!shrank && isLast(answer.value, page, walker.cursor, walker.cursor.seen > before)) return null;
   }
+};
+
+/**
+ * Nothing behind it. A page that is full before the largest id was seen is not, whatever its meta tells: a total may be too small. But where
+ * it shows nobody new the walk ends: a CRM that answers every page with the first one would keep it going for ever.
+ */
+const isLast = ({ records, bad, perPage, lastPage }: ContactPage, page: number, { maxId }: RunCursor, isNew: boolean): boolean => {
+  const rows = records.length + bad.length;
+  const reachesMax = [...records, ...bad].some(({ crmId }) => crmId !== null && crmId >= maxId);
+  return rows === 0 || (page >= lastPage && (rows < perPage || reachesMax || !isNew));
 };
 
 const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offset: number, nextPage: number): Promise<void> => {

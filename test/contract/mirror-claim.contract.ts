@@ -200,7 +200,7 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toBeNull();
       await mirror.transaction((tx) => tx.saveIntent(a, intent));
       const found = (await situation(mirror, a)).intent;
-      expect(found).toEqual({ at: expect.any(Date), ...intent });
+      expect(found).toEqual({ at: expect.any(Date), key: expect.any(String), ...intent });
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toEqual(found?.at);
       await settle(a, attempt, [outcome(['insert'], 'parked')]);
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toBeNull();

@@ -26,7 +26,10 @@ const makeFake = async (): Promise<MirrorHarness> => {
     openConflicts: async () =>
       [...tables.conflicts.committed.values()].filter((row) => row.state === 'open').map(({ field, remote }) => ({ field, remote })),
     decidedConflicts: async () => [...tables.conflicts.committed.values()].filter((row) => row.state === 'decided').length,
-    openHolds: async () => [...tables.holds.committed.values()].map(({ id, reason, plan }) => ({ id, reason, plan })),
+    openHolds: async () =>
+      [...tables.holds.committed.values()]
+        .filter(({ state }) => state === 'open')
+        .map(({ id, reason, plan }) => ({ id, reason, plan: plan.map((line) => ({ ...line })) })),
     approve: async (holdId) => mirror.approve(holdId),
     requestRun: async (kind, withLinks) => mirror.requestRun(kind, withLinks),
     runCounts: async (runId) => {
@@ -37,6 +40,8 @@ const makeFake = async (): Promise<MirrorHarness> => {
     names: async () => [...tables.names.committed.values()].map(({ kind, id, name }) => `${kind} ${id} ${name}`).sort(),
     refused: async () => [...tables.refused.committed.values()].map(({ crmId, code }) => ({ crmId, code })),
     loseSeen: async () => mirror.loseSeen(),
+    moveDatabase: async () => mirror.moveTo('another'),
+    loseLog: async () => tables.log.committed.clear(),
     forbidFirstName: async (name) =>
       mirror.setCheck((fields) => {
         if (fields.first_name === name) throw new RefusedByRule('23514', 'violates check constraint "users_own"');

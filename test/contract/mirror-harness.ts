@@ -33,7 +33,12 @@ export interface LoggedChange {
 export interface OpenHold {
   readonly id: number;
   readonly reason: string;
-  readonly plan: readonly { readonly contact_id: number; readonly crm_id: number | null; readonly op: ChangeOp }[];
+  readonly plan: readonly {
+    readonly contact_id: number;
+    readonly crm_id: number | null;
+    readonly op: ChangeOp;
+    readonly [part: string]: unknown;
+  }[];
 }
 
 export interface MirrorHarness {
@@ -60,6 +65,10 @@ export interface MirrorHarness {
   refused(): Promise<readonly { readonly crmId: number; readonly code: string }[]>;
   /** What a crash of Postgres does to an unlogged table. */
   loseSeen(): Promise<void>;
+  /** The same data in another database: restored, cloned or failed over. */
+  moveDatabase(): Promise<void>;
+  /** What a restored backup does to younger edits: nobody logged them. */
+  loseLog(): Promise<void>;
   /** A CHECK constraint of the user's against one first name. */
   forbidFirstName(name: string): Promise<void>;
   /** A BEFORE trigger of the user's that replaces one job title by another. */

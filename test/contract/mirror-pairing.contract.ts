@@ -23,7 +23,9 @@ export const describePairing = (makeMirror: MakeMirror): void => {
     afterEach(() => harness.close());
 
     const insert = (fields: Parameters<typeof fieldsWith>[0]) => edit(harness, (user) => user.insert(fieldsWith(fields)));
-    const match = (...records: ReturnType<typeof recordOf>[]) => harness.mirror.transaction((tx) => tx.matchUnpaired(records));
+    type Records = readonly ReturnType<typeof recordOf>[];
+    const find = (records: Records, byContent = true) => harness.mirror.transaction((tx) => tx.matchUnpaired(records, { byContent }));
+    const match = async (...records: Records) => (await find(records)).paired;
 
     it('matches by e-mail without case, else by phone and name', async () => {
       const byEmail = await insert({ email: 'Ada@Example.com' });
@@ -70,10 +72,41 @@ export const describePairing = (makeMirror: MakeMirror): void => {
         recordOf(8, { email: 'b@example.com' }),
         recordOf(9, { email: 'c@example.com' }),
       ];
-      expect(await match(...records)).toEqual(new Map());
+      expect(await find(records)).toEqual({ paired: new Map(), locked: new Set([9]), creating: new Set() });
       await user.commit();
       expect(await match(...records)).toEqual(new Map([[9, busy]]));
       expect(paired).not.toBe(creating);
+    });
+
+    it('matches nobody by content outside of a first run', async () => {
+      const a = await insert({ email: 'a@example.com' });
+      expect((await find([recordOf(7, { email: 'a@example.com' })], false)).paired).toEqual(new Map());
+      expect((await find([recordOf(7, { email: 'a@example.com' })], true)).paired).toEqual(new Map([[7, a]]));
+    });
+
+    it('gives a contact that is restored there the row that had its id, unless that is being created anew', async () => {
+      const { mirror } = harness;
+      const [a = 0, b = 0] = await pairedContacts(mirror, newContact(7, { city: 'Rome' }), newContact(8));
+      await edit(harness, (user) => user.update(a, { city: 'Oslo' }));
+      await mirror.transaction((tx) => tx.unpair(a));
+      await mirror.transaction((tx) => tx.unpair(b));
+      expect(await find([recordOf(7), recordOf(8), recordOf(9)], false)).toEqual({
+        paired: new Map([
+          [7, a],
+          [8, b],
+        ]),
+        locked: new Set(),
+        creating: new Set(),
+      });
+      const user = await harness.begin();
+      await user.update(b, { city: 'Bern' });
+      expect((await find([recordOf(8)], false)).locked).toEqual(new Set([8]));
+      await user.commit();
+      // Base is kept, so that what changed meanwhile on either side can be told.
+      await mirror.transaction((tx) => tx.pair(b, 8));
+      expect(await situation(mirror, b)).toMatchObject({ crmId: 8, base: { fields: fieldsWith({}) } });
+      await claimDue(mirror);
+      expect(await find([recordOf(7)], false)).toEqual({ paired: new Map(), locked: new Set(), creating: new Set([7]) });
     });
 
     it('pairs a new row, and unpairs it to be created anew', async () => {
@@ -86,7 +119,7 @@ export const describePairing = (makeMirror: MakeMirror): void => {
       await mirror.transaction((tx) => tx.markVisibility([b], 'gone'));
       await mirror.transaction((tx) => tx.unpair(b));
       const found = await situation(mirror, b);
-      expect(found).toMatchObject({ crmId: null, base: null, extraHash: null, goneAt: null });
+      expect(found).toMatchObject({ crmId: null, base: { links: { companies: [1] } }, sent: null, goneAt: null });
       expect(found.row?.links.companies).toEqual([1]);
       expect((await mirror.transaction((tx) => tx.peek([8]))).size).toBe(0);
       expect((await harness.log()).map((row) => row.op)).toEqual(['insert']);

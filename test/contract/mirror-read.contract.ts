@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CHANGE_OPS } from '../../src/domain/change.ts';
 import { NO_LINKS } from '../../src/domain/contact.ts';
 import {
   claimDue,
@@ -41,6 +40,7 @@ export const describeReads = (makeMirror: MakeMirror): void => {
         deletedAt: null,
         goneAt: null,
         hiddenAt: null,
+        holdId: null,
       });
     });
 
@@ -75,19 +75,20 @@ export const describeReads = (makeMirror: MakeMirror): void => {
         crmUpdatedAt: UPDATED_AT,
         attempt: null,
         intent: null,
+        sent: null,
         settledAt: null,
         deletedAt: null,
       });
       expect(found.open).toEqual({
         ops: new Set(),
         editedAt: new Map(),
-        tried: new Map(),
         deletedAt: null,
         attached: NO_LINKS,
         detached: NO_LINKS,
         attempts: 0,
         states: new Set(),
         approved: false,
+        approvals: { all: false, deletes: false, fields: [], links: NO_LINKS },
       });
     });
 
@@ -123,25 +124,34 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       expect(cfB).toBeGreaterThanOrEqual(t0.getTime());
     });
 
-    it('tells what an earlier attempt took along, field by field, the newest of it, and nothing of what was edited since', async () => {
+    it('remembers what a write carried until a base is stored, or the attempt ends with a known outcome', async () => {
       const { mirror } = harness;
-      const [a = 0] = await pairedContacts(mirror, newContact(7, { custom_fields: { cf_a: 1 } }));
-      await edit(harness, (user) => user.update(a, { city: 'Rome', street: 'Via Appia' }));
-      await edit(harness, (user) => user.update(a, { city: 'Oslo', custom_fields: {} }));
-      const claim = async (): Promise<void> => await mirror.transaction(async (tx) => void (await tx.claim([a])));
+      const [a = 0] = await pairedContacts(mirror, newContact(7));
+      const sent = { fields: { city: 'Oslo', cf_a: null }, attach: links({ deals: [9] }), detach: NO_LINKS };
+      const claim = (): Promise<number> =>
+        mirror.transaction(async (tx) => {
+          const attempt = await tx.claim([a]);
+          await tx.saveSent([{ contactId: a, sent }]);
+          return attempt;
+        });
+      const settle = (attempt: number, ends: 'unknown' | 'release') =>
+        mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [], ends }));
+      const stored = async () => (await situation(mirror, a)).sent;
+
+      const attempt = await claim();
+      expect(await stored()).toEqual(sent);
+      await settle(attempt, 'unknown');
+      expect(await stored()).toEqual(sent);
+      await settle(await claim(), 'release');
+      expect(await stored()).toBeNull();
+
       await claim();
-      expect((await situation(mirror, a)).open.tried).toEqual(new Map());
-      const unknown = { ops: CHANGE_OPS, state: 'unknown', code: null, error: null, delayMs: 0 } as const;
-      const attempt = (await situation(mirror, a)).attempt?.number ?? 0;
-      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [unknown], ends: 'unknown' }));
-      await edit(harness, (user) => user.update(a, { city: 'Bern', job_title: 'new' }));
-      await claim();
-      const tried = new Map<string, unknown>([
-        ['city', 'Oslo'],
-        ['street', 'Via Appia'],
-        ['cf_a', null],
-      ]);
-      expect((await situation(mirror, a)).open.tried).toEqual(tried);
+      const { base } = newContact(7);
+      const write = { contactId: a, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, extra: null, crmTimes: null };
+      await mirror.transaction((tx) => tx.save([{ ...write, base: null, crmTimes: { createdAt: null, updatedAt: null } }]));
+      expect(await stored()).toEqual(sent);
+      await mirror.transaction((tx) => tx.save([{ ...write, base: { ...base, hash: 'any' } }]));
+      expect(await stored()).toBeNull();
     });
 
     it('keeps the last edit of each link', async () => {
@@ -157,19 +167,6 @@ export const describeReads = (makeMirror: MakeMirror): void => {
       expect(open.attached).toEqual(links({ companies: [1], deals: [9] }));
       expect(open.detached).toEqual(links({ companies: [2], activities: [5] }));
       expect(row?.links).toEqual({ companies: [1], deals: [9], activities: [] });
-    });
-
-    it('tells what an earlier attempt may have sent, not what this one is the first to take', async () => {
-      const { mirror } = harness;
-      const [a = 0] = await pairedContacts(mirror, newContact(7));
-      await edit(harness, (user) => user.update(a, { city: 'Rome' }));
-      const { attempt } = await claimDue(mirror);
-      expect((await situation(mirror, a)).open.tried).toEqual(new Map());
-      const outcome = { ops: ['update'], state: 'retry', code: null, error: null, delayMs: 0 } as const;
-      await mirror.transaction((tx) => tx.settle({ contactId: a, attempt, outcomes: [outcome], ends: 'release' }));
-      await edit(harness, (user) => user.update(a, { city: 'Oslo', street: 'Main' }));
-      await claimDue(mirror);
-      expect((await situation(mirror, a)).open.tried).toEqual(new Map([['city', 'Rome']]));
     });
 
     it('leaves settled edits out of the sum', async () => {
@@ -205,7 +202,7 @@ export const describeReads = (makeMirror: MakeMirror): void => {
         expect((await tx.read([])).size).toBe(0);
         expect((await tx.lockContacts([], 'wait')).size).toBe(0);
         expect((await tx.insert([])).size).toBe(0);
-        expect((await tx.matchUnpaired([])).size).toBe(0);
+        expect((await tx.matchUnpaired([], { byContent: true })).paired.size).toBe(0);
       });
     });
   });

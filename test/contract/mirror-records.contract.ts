@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DOCUMENTED_ONLY } from '../../src/ports/crm.ts';
-import type { RunCursor } from '../../src/ports/mirror.ts';
+import { MARK_RETRY, type RunCursor } from '../../src/ports/mirror.ts';
 import { laterNow, newContact, pairedContacts, type MakeMirror, type MirrorHarness } from './mirror-harness.ts';
 
 const cursor: RunCursor = { page: 3, pass: 1, maxId: 50, total: 40, seen: 2, startedAt: '2026-01-01T00:00:00.000Z' };
@@ -67,6 +67,36 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
       expect(await mirror.marks(['links', 'deferred'], 1, before)).toEqual([{ crmId: 8, reason: 'links' }]);
       expect((await mirror.marks(['links'], 9, before)).map((mark) => mark.crmId)).toEqual([8, 7]);
       expect(await mirror.countMarks(['links'])).toBe(3);
+    });
+
+    it('lets a mark that could not be settled wait, longer each time, and still knows of it', async () => {
+      const { mirror } = harness;
+      const mark = { crmId: 7, reason: 'deferred' } as const;
+      await mirror.transaction((tx) => tx.mark([mark, { crmId: 8, reason: 'twin' }]));
+      const due = async (afterMs: number) => {
+        const at = new Date((await mirror.now()).getTime() + afterMs);
+        return (await mirror.marks(['deferred', 'twin'], 9, at)).map(({ crmId }) => crmId);
+      };
+      expect(await due(1)).toEqual([7, 8]);
+      await mirror.transaction((tx) => tx.putOff([mark]));
+      expect(await due(MARK_RETRY.minMs / 2)).toEqual([8]);
+      expect(await due(MARK_RETRY.minMs + 1)).toEqual([8, 7]);
+      await mirror.transaction((tx) => tx.putOff([mark]));
+      expect(await due(MARK_RETRY.minMs * 1.5)).toEqual([8]);
+      for (let time = 0; time < 20; time += 1) await mirror.transaction((tx) => tx.putOff([mark]));
+      expect(await due(MARK_RETRY.maxMs + 1)).toEqual([8, 7]);
+      expect(await due(MARK_RETRY.maxMs / 2)).toEqual([8]);
+      expect(await mirror.transaction((tx) => tx.deferred([7, 8, 9]))).toEqual(new Set([7]));
+      // A page that meets it again has something new to tell.
+      await mirror.transaction((tx) => tx.mark([mark]));
+      expect(await due(1)).toEqual([8, 7]);
+    });
+
+    it('tells while a twin waits', async () => {
+      const { mirror } = harness;
+      expect((await mirror.account()).twins).toBe(false);
+      await mirror.transaction((tx) => tx.mark([{ crmId: 8, reason: 'twin' }]));
+      expect((await mirror.account()).twins).toBe(true);
     });
 
     it('keeps a mark that was made anew after the request that answers it', async () => {

@@ -4,7 +4,11 @@
  */
 import { describe } from 'vitest';
 import type { MakeMirror } from './mirror-harness.ts';
+import { describeAudit } from './mirror-audit.contract.ts';
+import { describeBrake } from './mirror-brake.contract.ts';
 import { describeClaims } from './mirror-claim.contract.ts';
+import { describeIdentity } from './mirror-identity.contract.ts';
+import { describeSteps } from './mirror-ordered.contract.ts';
 import { describePairing } from './mirror-pairing.contract.ts';
 import { describeReads } from './mirror-read.contract.ts';
 import { describeRecords } from './mirror-records.contract.ts';
@@ -18,6 +22,10 @@ export const mirrorContract = (name: string, makeMirror: MakeMirror): void => {
     describeWrites(makeMirror);
     describePairing(makeMirror);
     describeClaims(makeMirror);
+    describeBrake(makeMirror);
+    describeSteps(makeMirror);
+    describeAudit(makeMirror);
+    describeIdentity(makeMirror);
     describeRecords(makeMirror);
   });
 };

@@ -1,7 +1,16 @@
 /** How much destruction in an hour is still believable. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { brakeAllowance } from '../../src/domain/brake.ts';
+import {
+  brakeAllowance,
+  damageOps,
+  describeLimits,
+  destroysNothing,
+  emptiedFields,
+  NO_DESTRUCTION,
+  type Destruction,
+} from '../../src/domain/brake.ts';
+import { EMPTY_FIELDS, NO_LINKS, type ContactFields } from '../../src/domain/contact.ts';
 
 const DEFAULTS = { rows: 25, share: 0.1, max: 1000 };
 
@@ -55,4 +64,51 @@ test('a batch uses up as much of the hour as its changes would one by one', () =
       expect(brakeAllowance(lastHour + batch, mirror, DEFAULTS)).toBe(Math.max(0, before - batch));
     }),
   );
+});
+
+test('emptied is what held a value and holds none, in whatever form; a value that changes or shrinks is not', () => {
+  const before: ContactFields = {
+    ...EMPTY_FIELDS,
+    city: 'Rome',
+    street: 'Via',
+    state: ' ',
+    user_id: 0,
+    country_id: 3,
+    phones: [
+      { number: '1', type: 'work' },
+      { number: '2', type: 'work' },
+    ],
+    custom_fields: { cf_a: 'x', cf_b: false, cf_c: [1], cf_d: 2, cf_e: null },
+  };
+  const changed = {
+    ...before,
+    city: 'Bonn',
+    phones: before.phones.slice(1),
+    custom_fields: { ...before.custom_fields, cf_b: true, cf_c: [2] },
+  };
+  expect(emptiedFields(before, changed)).toEqual([]);
+  const blank = {
+    ...before,
+    city: null,
+    street: '  ',
+    state: null,
+    country_id: null,
+    phones: [],
+    custom_fields: { cf_a: '', cf_b: null, cf_c: [] },
+  };
+  expect([...emptiedFields(before, blank)].sort()).toEqual(['cf_a', 'cf_b', 'cf_c', 'cf_d', 'city', 'country_id', 'phones', 'street']);
+  expect(emptiedFields(blank, before)).toEqual([]);
+});
+
+test('each way of damage counts once, however many fields or links', () => {
+  const all: Destruction = { deletes: true, fields: ['city', 'street'], links: { ...NO_LINKS, companies: [1, 2], deals: [3] } };
+  expect(damageOps(all)).toEqual(['delete', 'empty', 'detach']);
+  expect(damageOps(NO_DESTRUCTION)).toEqual([]);
+  expect(destroysNothing(NO_DESTRUCTION)).toBe(true);
+  for (const part of ['deletes', 'fields', 'links'] as const) expect(destroysNothing({ ...NO_DESTRUCTION, [part]: all[part] })).toBe(false);
+});
+
+test('the limits read as a person set them', () => {
+  expect(describeLimits(DEFAULTS)).toBe('25 or 10 % of the mirror, at most 1000');
+  expect(describeLimits({ rows: 0, share: 0.125, max: 7 })).toBe('0 or 12.5 % of the mirror, at most 7');
 });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalIds, LINK_KINDS, NO_LINKS, UNKNOWN_LINKS, type KnownLinks, type LinkSets } from '../../src/domain/contact.ts';
-import { diffLinks, eachKind, isEmptyLinks, linkDeltas, mergeLinks, without, type LinkEdits } from '../../src/domain/merge.ts';
+import { diffLinks, eachKind, isEmptyLinks, linkDeltas, linksAfter, mergeLinks, without, type LinkEdits } from '../../src/domain/merge.ts';
 import { frozen, knownLinksArb, linkEditsArb, linkSetsArb } from './arbitraries.ts';
 
 const NO_EDITS: LinkEdits = { attached: NO_LINKS, detached: NO_LINKS };
@@ -24,8 +24,7 @@ describe('mergeLinks', () => {
         for (const kind of LINK_KINDS) {
           const linked = [1, 2, 3, 4].filter((id) => {
             const [before, here, there] = [base, local, remote].map((links) => links[kind].includes(id));
-            const editedHere = (here === true ? edits.attached : edits.detached)[kind].includes(id);
-            return here === before && !editedHere ? there : here;
+            return here === before ? there : here;
           });
           expect(merged.local[kind]).toEqual(linked);
         }
@@ -33,14 +32,6 @@ describe('mergeLinks', () => {
       }),
       RUNS,
     );
-  });
-
-  test('lets an edit that is not settled stand against our own write of a moment ago, whose answer was lost', () => {
-    // Attached and sent, then detached again: what the record shows is what we sent.
-    const detached = { attached: NO_LINKS, detached: deals([5]) };
-    expect(mergeLinks(knownDeals([]), deals([]), knownDeals([5]), detached)).toEqual({ local: deals([]), base: knownDeals([5]) });
-    const attached = { attached: deals([5]), detached: NO_LINKS };
-    expect(mergeLinks(knownDeals([5]), deals([5]), knownDeals([]), attached)).toEqual({ local: deals([5]), base: knownDeals([]) });
   });
 
   test('leaves a kind that the record does not tell as it is: not known is compared with nothing', () => {
@@ -90,6 +81,28 @@ describe('mergeLinks', () => {
       local: deals([2, 9, 10]),
       base: knownDeals([2, 9]),
     });
+  });
+});
+
+describe('linksAfter', () => {
+  const sent = { attach: deals([3, 4]), detach: deals([1, 2]) };
+
+  test('agrees on what was sent and has arrived, and on nothing else', () => {
+    // 3 arrived and 4 did not; 1 is gone as sent and 2 is still there; 9 is somebody else's.
+    expect(linksAfter(knownDeals([1, 2, 5]), sent, knownDeals([2, 3, 5, 9]))).toEqual(knownDeals([2, 3, 5]));
+  });
+
+  test('so that an edit made since stands against our own write whose answer was lost', () => {
+    const attached = { attach: deals([5]), detach: NO_LINKS };
+    const base = linksAfter(knownDeals([]), attached, knownDeals([5]));
+    expect(mergeLinks(base, deals([]), knownDeals([5]), NO_EDITS)).toEqual({ local: deals([]), base: knownDeals([5]) });
+    // Attached by somebody there, and here only for a moment in between: theirs stays.
+    expect(mergeLinks(knownDeals([]), deals([]), knownDeals([5]), { attached: NO_LINKS, detached: deals([5]) }).local).toEqual(deals([5]));
+  });
+
+  test('leaves a kind alone that one of both does not know', () => {
+    expect(linksAfter(UNKNOWN_LINKS, sent, knownDeals([3]))).toEqual(UNKNOWN_LINKS);
+    expect(linksAfter(knownDeals([1]), sent, UNKNOWN_LINKS)).toEqual(knownDeals([1]));
   });
 });
 

@@ -194,7 +194,7 @@ describe('one link', () => {
           : base === null
             ? // The first reading: united, unless it was removed here before anybody knew of it.
               local || (remote && !detached)
-            : local === base && !(detached && !local)
+            : local === base
               ? remote
               : local;
       expect({ base, local, remote, detached, merged }).toEqual({

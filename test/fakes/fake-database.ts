@@ -37,13 +37,15 @@ export class RefusedByRule extends Error {
 type Changes = Map<Table<unknown, unknown>, Map<unknown, unknown>>;
 
 export class Transaction {
+  readonly id: number;
   readonly ended: Promise<void>;
   private readonly end: () => void;
   private readonly locks: Map<string, Transaction>;
   private readonly onCommit: () => void;
   private changes: Changes = new Map();
 
-  constructor(locks: Map<string, Transaction>, onCommit: () => void) {
+  constructor(id: number, locks: Map<string, Transaction>, onCommit: () => void) {
+    this.id = id;
     this.locks = locks;
     this.onCommit = onCommit;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -118,10 +120,12 @@ export class Transaction {
 export class FakeDatabase {
   /** Raised by every commit that wrote anything: two equal readings prove that nothing was written between them. */
   version = 0;
+  private begun = 0;
   private readonly locks = new Map<string, Transaction>();
 
   begin(): Transaction {
-    return new Transaction(this.locks, () => {
+    this.begun += 1;
+    return new Transaction(this.begun, this.locks, () => {
       this.version += 1;
     });
   }

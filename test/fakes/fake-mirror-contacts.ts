@@ -8,32 +8,59 @@ import {
   type LinkKind,
   type LinkSets,
 } from '../../src/domain/contact.ts';
-import type { ContactWrite, MirrorTx, NewContact, OpenEdits, Situation } from '../../src/ports/mirror.ts';
+import {
+  AUDITOR,
+  type Approvals,
+  type ContactWrite,
+  type Matches,
+  type MirrorTx,
+  type NewContact,
+  type OpenEdits,
+  type Situation,
+} from '../../src/ports/mirror.ts';
 import { RefusedByRule } from './fake-database.ts';
-import { linkKey, openLog, putLog, putState, NEW_STATE, type ContactRow, type LogRow, type StateRow, type Step } from './fake-rows.ts';
+import {
+  countDamage,
+  linkKey,
+  openLog,
+  putLog,
+  putState,
+  NEW_STATE,
+  type ContactRow,
+  type LogRow,
+  type StateRow,
+  type Step,
+} from './fake-rows.ts';
 import { deleteRow, logUpdate } from './fake-user.ts';
 import { foldInto } from './fake-mirror-fold.ts';
 
 const TRIGGER = 'a trigger inside a write of relate-mirror';
 
-const linksOf = ({ tx, world }: Step, contactId: number): LinkSets => {
+export const linksOf = ({ tx, world }: Step, contactId: number): LinkSets => {
   const links = tx.all(world.tables.links).filter((link) => link.contactId === contactId);
   const ids = (kind: LinkKind) => canonicalIds(links.filter((link) => link.kind === kind).map((link) => link.id));
   return { companies: ids('companies'), deals: ids('deals'), activities: ids('activities') };
 };
 
+const approvalsOf = (rows: readonly LogRow[]): Approvals => {
+  const detached = (kind: LinkKind) =>
+    canonicalIds(rows.filter(({ op }) => op === 'detach').flatMap(({ oldValues }) => (oldValues?.[kind] as number | undefined) ?? []));
+  return {
+    all: rows.some(({ op, oldValues, newValues }) => op === 'update' && oldValues === null && newValues === null),
+    deletes: rows.some(({ op }) => op === 'delete'),
+    fields: rows.filter(({ op }) => op === 'update').flatMap(({ oldValues }) => Object.keys(oldValues ?? {}) as FieldName[]),
+    links: { companies: detached('companies'), deals: detached('deals'), activities: detached('activities') },
+  };
+};
+
 const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
   const editedAt = new Map<FieldName, Date>();
-  const tried = new Map<FieldName, unknown>();
   const lastLinks = new Map<string, { readonly kind: LinkKind; readonly id: number; readonly op: string }>();
   const ordered = [...rows].sort((a, b) => a.id - b.id);
   for (const row of ordered) {
     const values = { ...row.oldValues, ...row.newValues };
-    if (row.op === 'insert' || row.op === 'update') {
-      for (const name of Object.keys(values) as FieldName[]) {
-        editedAt.set(name, row.changedAt);
-        if (row.attempts > 1) tried.set(name, row.newValues?.[name] ?? null);
-      }
+    if ((row.op === 'insert' || row.op === 'update') && row.changedBy !== AUDITOR) {
+      for (const name of Object.keys(values) as FieldName[]) editedAt.set(name, row.changedAt);
     }
     if (row.op !== 'attach' && row.op !== 'detach') continue;
     for (const kind of LINK_KINDS) {
@@ -46,20 +73,29 @@ const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
       canonicalIds([...lastLinks.values()].filter((link) => link.op === op && link.kind === kind).map((link) => link.id));
     return { companies: ids('companies'), deals: ids('deals'), activities: ids('activities') };
   };
+  const approved = rows.filter((row) => row.holdId !== null && step.tx.get(step.world.tables.holds, row.holdId)?.state === 'approved');
   return {
     ops: new Set(rows.map((row) => row.op)),
     editedAt,
-    tried,
     deletedAt: ordered.findLast((row) => row.op === 'delete')?.changedAt ?? null,
     attached: net('attach'),
     detached: net('detach'),
     attempts: Math.max(0, ...rows.map((row) => row.attempts)),
     states: new Set(rows.map((row) => row.state)),
-    approved: rows.some((row) => row.holdId !== null && step.tx.get(step.world.tables.holds, row.holdId)?.state === 'approved'),
+    approved: approved.length > 0,
+    approvals: approvalsOf(approved),
   };
 };
 
-const situationOf = (step: Step, contactId: number): Situation | null => {
+const decidedOf = ({ tx, world }: Step, contactId: number, goneAt: Date | null): 'crm' | 'mirror' | null => {
+  const whole = tx
+    .all(world.tables.conflicts)
+    .filter((row) => row.contactId === contactId && row.field === 'contact' && row.policy === 'manual');
+  const last = whole.filter((row) => goneAt !== null && row.decidedAt !== null && row.decidedAt >= goneAt).sort((a, b) => b.id - a.id)[0];
+  return last === undefined || last.outcome === 'open' ? null : last.outcome;
+};
+
+export const situationOf = (step: Step, contactId: number): Situation | null => {
   const { tx, world } = step;
   const row = tx.get(world.tables.contacts, contactId);
   const state = tx.get(world.tables.states, contactId);
@@ -73,16 +109,20 @@ const situationOf = (step: Step, contactId: number): Situation | null => {
     crmId: known.crmId ?? row?.crmId ?? null,
     row: row === undefined ? null : { fields: row.fields, links: linksOf(step, contactId) },
     base: known.base === null ? null : { fields: known.base, links: known.links },
+    baseHash: known.baseHash,
     extraHash: known.extraHash,
     crmUpdatedAt: row?.updatedAt ?? null,
     settledAt: known.settledAt,
     attempt: known.attempt === null ? null : { number: known.attempt.number, state: known.attempt.state },
     intent: known.intent,
+    sent: known.sent,
     open: summedUp(step, openLog(step, contactId)),
     heldFields: new Set(held.map((conflict) => conflict.field as FieldName)),
+    decided: decidedOf(step, contactId, known.goneAt),
     goneAt: known.goneAt,
     hiddenAt: known.hiddenAt,
     deletedAt: known.deletedAt,
+    holdId: known.holdId,
   };
 };
 
@@ -103,7 +143,11 @@ const insertOne = (step: Step, contact: NewContact): number => {
   const { crmId, extra, createdAt, updatedAt } = contact.record;
   writeRow(step, { id, crmId, fields: contact.fields, extra, createdAt, updatedAt });
   const { baseHash, extraHash, base } = contact;
-  const alive = { deletedAt: null, deletedBy: null, goneAt: null, hiddenAt: null, holdId: null };
+  for (const conflict of tx.all(world.tables.conflicts)) {
+    if (contact.contactId !== id || conflict.contactId !== id || conflict.state !== 'open') continue;
+    tx.put(world.tables.conflicts, conflict.id, { ...conflict, state: 'decided', outcome: 'crm', decidedAt: world.now() });
+  }
+  const alive = { sent: null, deletedAt: null, deletedBy: null, goneAt: null, hiddenAt: null, holdId: null };
   putState(step, id, { crmId, base: base.fields, baseHash, extraHash, links: base.links, ...alive });
   for (const kind of LINK_KINDS) {
     for (const link of base.links[kind] ?? [])
@@ -130,7 +174,7 @@ const saveState = (step: Step, write: ContactWrite): void => {
   const before = tx.get(world.tables.states, write.contactId);
   const change: Partial<StateRow> = {
     crmId: before?.crmId ?? tx.get(world.tables.contacts, write.contactId)?.crmId ?? null,
-    ...(write.base !== null && { base: write.base.fields, baseHash: write.base.hash, links: write.base.links }),
+    ...(write.base !== null && { base: write.base.fields, baseHash: write.base.hash, links: write.base.links, sent: null }),
     ...(write.extra !== null && { extraHash: write.extra.hash }),
   };
   if (before === undefined || !sameValue(before, { ...before, ...change })) putState(step, write.contactId, change);
@@ -153,22 +197,50 @@ const removeOne = (step: Step, contactId: number): void => {
   const row = tx.get(world.tables.contacts, contactId);
   const state = tx.get(world.tables.states, contactId);
   if (row === undefined && state === undefined) return;
-  if (row !== undefined) deleteRow(step, contactId);
+  if (row !== undefined) {
+    deleteRow(step, contactId);
+    countDamage(step, 'pull', [{ contactId, op: 'delete' }]);
+  }
   const now = world.now();
   for (const log of openLog(step, contactId)) putLog(step, { ...log, state: 'merged', settledAt: now, nextAttemptAt: null });
   if (state !== undefined && state.deletedAt !== null && state.baseHash === null) return;
   const { base, baseHash, extraHash, links, goneAt, hiddenAt, holdId } = NEW_STATE;
   const crmId = state?.crmId ?? row?.crmId ?? null;
-  putState(step, contactId, { crmId, base, baseHash, extraHash, links, goneAt, hiddenAt, holdId, deletedAt: now, deletedBy: 'crm' });
+  putState(step, contactId, {
+    crmId,
+    base,
+    baseHash,
+    extraHash,
+    links,
+    goneAt,
+    hiddenAt,
+    holdId,
+    sent: null,
+    deletedAt: now,
+    deletedBy: 'crm',
+  });
 };
 
 const text = (value: string | null): string => (value ?? '').trim().toLowerCase();
 
-const matchUnpaired = (step: Step, records: Parameters<MirrorTx['matchUnpaired']>[0]): ReadonlyMap<number, number> => {
+const matchUnpaired = (step: Step, records: Parameters<MirrorTx['matchUnpaired']>[0], byContent: boolean): Matches => {
   const { tx, world } = step;
+  const former = records.flatMap((record) =>
+    tx
+      .all(world.tables.states)
+      .filter((state) => state.crmId === null && state.formerCrmId === record.crmId)
+      .map((state) => ({ crmId: record.crmId, id: state.contactId, creating: state.intent !== null || state.attempt !== null })),
+  );
   const unpaired = tx.all(world.tables.contacts).filter((row) => {
     const state = tx.get(world.tables.states, row.id);
-    return row.crmId === null && (state?.crmId ?? null) === null && (state?.intent ?? null) === null && (state?.attempt ?? null) === null;
+    return (
+      byContent &&
+      row.crmId === null &&
+      (state?.formerCrmId ?? null) === null &&
+      (state?.crmId ?? null) === null &&
+      (state?.intent ?? null) === null &&
+      (state?.attempt ?? null) === null
+    );
   });
   const pairsBy = (match: (record: (typeof records)[number], row: ContactRow) => boolean) =>
     records.flatMap((record) => unpaired.filter((row) => match(record, row)).map((row) => ({ crmId: record.crmId, id: row.id })));
@@ -181,12 +253,20 @@ const matchUnpaired = (step: Step, records: Parameters<MirrorTx['matchUnpaired']
       text(record.fields.first_name) === text(row.fields.first_name) &&
       text(record.fields.last_name) === text(row.fields.last_name),
   );
-  const pairs = [...byEmail, ...byPhone];
+  const pairs = [...byEmail, ...byPhone].filter((pair) => !former.some((known) => known.crmId === pair.crmId));
   const single = pairs.filter(
     (pair) =>
       pairs.filter((other) => other.crmId === pair.crmId).length === 1 && pairs.filter((other) => other.id === pair.id).length === 1,
   );
-  return new Map(single.filter((pair) => tx.tryLock(`contacts ${pair.id}`)).map((pair) => [pair.crmId, pair.id]));
+  const idle = [...former.filter(({ creating }) => !creating), ...single];
+  const isFree = ({ id }: { readonly id: number }): boolean =>
+    tx.get(world.tables.contacts, id) === undefined || tx.tryLock(`contacts ${id}`);
+  const free = idle.filter(isFree);
+  return {
+    paired: new Map(free.map((pair) => [pair.crmId, pair.id])),
+    locked: new Set(idle.filter((pair) => !free.includes(pair)).map(({ crmId }) => crmId)),
+    creating: new Set(former.filter(({ creating }) => creating).map(({ crmId }) => crmId)),
+  };
 };
 
 /** Existing keys of a table, locked in id order. */
@@ -227,8 +307,8 @@ export const createContactSteps = (step: Step): ContactSteps => {
       const peeks = tx.all(states).flatMap((state) => {
         if (state.crmId === null || !wanted.has(state.crmId)) return [];
         const row = tx.get(contacts, state.contactId);
-        const { contactId, crmId, baseHash, extraHash, links, settledAt, deletedAt, goneAt, hiddenAt } = state;
-        const known = { contactId, crmId, baseHash, extraHash, links, settledAt, deletedAt, goneAt, hiddenAt };
+        const { contactId, crmId, baseHash, extraHash, links, settledAt, deletedAt, goneAt, hiddenAt, holdId } = state;
+        const known = { contactId, crmId, baseHash, extraHash, links, settledAt, deletedAt, goneAt, hiddenAt, holdId };
         return [
           [crmId, { ...known, crmUpdatedAt: row?.updatedAt ?? null, hasRow: row !== undefined, busy: state.attempt !== null }] as const,
         ];
@@ -249,7 +329,7 @@ export const createContactSteps = (step: Step): ContactSteps => {
       const open = tx.all(states).flatMap((state) => (state.intent !== null && state.attempt !== null ? [state.intent.at] : []));
       return open.sort((a, b) => a.getTime() - b.getTime())[0] ?? null;
     },
-    matchUnpaired: async (records) => matchUnpaired(step, records),
+    matchUnpaired: async (records, { byContent }) => matchUnpaired(step, records, byContent),
     insert: async (batch) => new Map(batch.map((contact) => [contact.record.crmId, insertOne(step, contact)])),
     save: async (writes) => writes.forEach((write) => saveOne(step, write)),
     touch: async (rows) => {
@@ -273,8 +353,8 @@ export const createContactSteps = (step: Step): ContactSteps => {
     unpair: async (contactId) => {
       const row = tx.get(contacts, contactId);
       if (row !== undefined && row.crmId !== null) tx.put(contacts, contactId, { ...row, crmId: null });
-      const { crmId, base, baseHash, extraHash, links, goneAt } = NEW_STATE;
-      if (tx.get(states, contactId) !== undefined) putState(step, contactId, { crmId, base, baseHash, extraHash, links, goneAt });
+      const formerCrmId = tx.get(states, contactId)?.crmId ?? null;
+      if (formerCrmId !== null) putState(step, contactId, { crmId: null, formerCrmId, sent: null, goneAt: null });
     },
     pair: async (contactId, crmId) => {
       const others = [...tx.all(states), ...tx.all(contacts).map((row) => ({ contactId: row.id, crmId: row.crmId }))];

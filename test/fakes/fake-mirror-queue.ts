@@ -1,10 +1,10 @@
-/** Steps on the queue and the brake. */
+/** Steps on the queue. */
 import { canonicalIds } from '../../src/domain/contact.ts';
-import type { ChangeOp, ChangeState } from '../../src/domain/change.ts';
-import type { BrakeDirection, BrakeLoad, MirrorTx, Settlement } from '../../src/ports/mirror.ts';
-import { addLog, openLog, putLog, putState, type HoldRow, type LogRow, type Step } from './fake-rows.ts';
+import type { ChangeState } from '../../src/domain/change.ts';
+import type { DueKinds, MirrorTx, Settlement } from '../../src/ports/mirror.ts';
+import { isFirst } from './fake-mirror-ordered.ts';
+import { addLog, countDamage, openLog, putLog, putState, type LogRow, type Step } from './fake-rows.ts';
 
-const HOUR_MS = 3_600_000;
 const WAITING: ReadonlySet<ChangeState> = new Set(['pending', 'retry', 'unknown']);
 const CLAIMABLE: ReadonlySet<ChangeState> = new Set([...WAITING, 'parked']);
 
@@ -12,27 +12,28 @@ const crmIdOf = ({ tx, world }: Step, contactId: number): number | null =>
   tx.get(world.tables.states, contactId)?.crmId ?? tx.get(world.tables.contacts, contactId)?.crmId ?? null;
 
 /** Whether a log row can make its contact due at its time, as far as the contact's state is concerned. */
-const mayBeDue = (step: Step, row: LogRow, creates: boolean): boolean => {
+const mayBeDue = (step: Step, row: LogRow, { creates, ordered = false }: DueKinds): boolean => {
   if (!WAITING.has(row.state) || row.nextAttemptAt === null) return false;
   const attempt = step.tx.get(step.world.tables.states, row.contactId)?.attempt ?? null;
   if (attempt?.state === 'sending' || (attempt?.state === 'unknown' && row.state !== 'unknown')) return false;
+  if (ordered && !isFirst(step, row)) return false;
   return creates || crmIdOf(step, row.contactId) !== null;
 };
 
-export const nextDueMs = (step: Step, creates: boolean): number | null => {
+export const nextDueMs = (step: Step, kinds: DueKinds): number | null => {
   const times = step.tx
     .all(step.world.tables.log)
-    .filter((row) => mayBeDue(step, row, creates))
+    .filter((row) => mayBeDue(step, row, kinds))
     .map((row) => (row.nextAttemptAt as Date).getTime());
   return times.length === 0 ? null : Math.max(0, Math.min(...times) - step.world.now().getTime());
 };
 
-const lockDue = (step: Step, limit: number, creates: boolean): readonly number[] => {
+const lockDue = (step: Step, limit: number, kinds: DueKinds): readonly number[] => {
   const { tx, world } = step;
   const now = world.now();
   const due = tx
     .all(world.tables.log)
-    .filter((row) => mayBeDue(step, row, creates) && (row.nextAttemptAt as Date) <= now)
+    .filter((row) => mayBeDue(step, row, kinds) && (row.nextAttemptAt as Date) <= now)
     .sort((a, b) => a.id - b.id);
   const locked: number[] = [];
   for (const contactId of new Set(due.map((row) => row.contactId))) {
@@ -66,6 +67,7 @@ const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement):
     const settledAt = state === 'done' || state === 'merged' ? now : null;
     const nextAttemptAt = WAITING.has(state) ? new Date(now.getTime() + delayMs) : null;
     putLog(step, { ...row, state, code, error, settledAt, nextAttemptAt });
+    if (row.op === 'delete' && state === 'done') countDamage(step, 'push', [{ contactId, op: 'delete' }]);
   }
   const state = tx.get(world.tables.states, contactId);
   if (state === undefined || state.attempt?.number !== attempt) return;
@@ -76,6 +78,7 @@ const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement):
   putState(step, contactId, {
     settledAt: now,
     attempt: ends === 'unknown' ? { ...state.attempt, state: 'unknown' } : null,
+    sent: ends === 'unknown' ? state.sent : null,
     ...(buried && { deletedAt: state.deletedAt ?? now, deletedBy: state.deletedBy ?? 'mirror' }),
   });
 };
@@ -99,66 +102,17 @@ export const recoverAttempts = (step: Step, createGraceMs: number): number => {
   return lost.length;
 };
 
-const worstOp = (direction: BrakeDirection, ops: readonly ChangeOp[]): ChangeOp => {
-  if (direction === 'pull' || ops.includes('delete')) return 'delete';
-  return ops.includes('detach') ? 'detach' : 'update';
-};
-
-const hold = (step: Step, direction: BrakeDirection, reason: string, contactIds: readonly number[]): number => {
-  const { tx, world } = step;
-  const open = tx.all(world.tables.holds).find((row) => row.direction === direction && row.state === 'open');
-  const before: HoldRow = open ?? { id: world.nextId('holds'), direction, reason, plan: [], state: 'open' };
-  const lines = canonicalIds(contactIds)
-    .filter((id) => !before.plan.some((line) => line.contact_id === id))
-    .map((id) => ({
-      contact_id: id,
-      crm_id: crmIdOf(step, id),
-      op: worstOp(
-        direction,
-        openLog(step, id).map((row) => row.op),
-      ),
-    }));
-  tx.put(world.tables.holds, before.id, { ...before, plan: [...before.plan, ...lines] });
-  for (const id of contactIds) {
-    const state = tx.get(world.tables.states, id);
-    if (direction === 'pull') {
-      if (state !== undefined) putState(step, id, { holdId: before.id, goneAt: state.goneAt ?? world.now() });
-      continue;
-    }
-    for (const row of openLog(step, id)) putLog(step, { ...row, state: 'held', holdId: before.id, nextAttemptAt: null });
-    if (state !== undefined && state.attempt !== null) putState(step, id, { attempt: null });
-  }
-  return before.id;
-};
-
-const brakeLoad = (step: Step, direction: BrakeDirection): BrakeLoad => {
-  const { tx, world } = step;
-  const since = world.now().getTime() - HOUR_MS;
-  const log = tx.all(world.tables.log).filter((row) => row.op === 'delete');
-  const openDeletes = log.filter((row) => row.settledAt === null);
-  const missing = new Set(openDeletes.map((row) => row.contactId).filter((id) => tx.get(world.tables.contacts, id) === undefined));
-  const mirrorRows = tx.all(world.tables.contacts).length + missing.size;
-  if (direction === 'pull') {
-    const gone = tx.all(world.tables.states).filter((state) => state.deletedBy === 'crm' && (state.deletedAt?.getTime() ?? 0) > since);
-    return { lastHour: gone.length, waiting: 0, mirrorRows };
-  }
-  const isApproved = (row: LogRow): boolean => row.holdId !== null && tx.get(world.tables.holds, row.holdId)?.state === 'approved';
-  const waiting = openDeletes.filter(
-    (row) =>
-      (WAITING.has(row.state) || row.state === 'sending') &&
-      !isApproved(row) &&
-      (tx.get(world.tables.states, row.contactId)?.crmId ?? null) !== null,
-  );
-  const done = log.filter((row) => row.state === 'done' && (row.settledAt?.getTime() ?? 0) > since);
-  return { lastHour: done.length, waiting: new Set(waiting.map((row) => row.contactId)).size, mirrorRows };
-};
-
-type QueueSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue' | 'hold' | 'brakeLoad'>;
+type QueueSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;
 
 export const createQueueSteps = (step: Step): QueueSteps => ({
-  lockDue: async (limit, { creates }) => lockDue(step, limit, creates),
+  lockDue: async (limit, kinds) => lockDue(step, limit, kinds),
   claim: async (contactIds) => claim(step, contactIds),
-  saveIntent: async (contactId, intent) => putState(step, contactId, { intent: { at: step.world.now(), ...intent } }),
+  saveSent: async (writes) => writes.forEach(({ contactId, sent }) => putState(step, contactId, { sent })),
+  saveIntent: async (contactId, intent) => {
+    const stored = { at: step.world.now(), key: `key-${step.world.nextId('intent')}`, ...intent };
+    putState(step, contactId, { intent: stored });
+    return stored;
+  },
   clearIntent: async (contactId) => {
     const state = step.tx.get(step.world.tables.states, contactId);
     if (state !== undefined && state.intent !== null) putState(step, contactId, { intent: null });
@@ -170,6 +124,4 @@ export const createQueueSteps = (step: Step): QueueSteps => ({
       addLog(step, { contactId, crmId: crmIdOf(step, contactId), op, oldValues: null, newValues: null, changedBy: 'relate-mirror' });
     }
   },
-  hold: async (direction, reason, contactIds) => hold(step, direction, reason, contactIds),
-  brakeLoad: async (direction) => brakeLoad(step, direction),
 });

@@ -1,6 +1,6 @@
 /** Steps on what is written down beside the contacts: conflicts, marks, names, runs. */
 import { sameValue } from '../../src/domain/contact.ts';
-import { LOCK_NOT_AVAILABLE, type Mirror, type MirrorTx, type Run, type RunKind } from '../../src/ports/mirror.ts';
+import { LOCK_NOT_AVAILABLE, MARK_RETRY, type Mirror, type MirrorTx, type Run, type RunKind } from '../../src/ports/mirror.ts';
 import { Blocked, RefusedByRule } from './fake-database.ts';
 import type { RunRow, Step } from './fake-rows.ts';
 
@@ -8,6 +8,8 @@ type RecordSteps = Pick<
   MirrorTx,
   | 'recordConflicts'
   | 'mark'
+  | 'putOff'
+  | 'deferred'
   | 'unmark'
   | 'refuse'
   | 'clearRefused'
@@ -29,7 +31,7 @@ const recordConflict = ({ tx, world }: Step, record: Parameters<MirrorTx['record
     return;
   }
   const id = world.nextId('conflicts');
-  tx.put(conflicts, id, { ...record, id, state: isOpen ? 'open' : 'decided' });
+  tx.put(conflicts, id, { ...record, id, state: isOpen ? 'open' : 'decided', decidedAt: isOpen ? null : world.now() });
 };
 
 export const createRecordSteps = (step: Step): RecordSteps => {
@@ -37,7 +39,20 @@ export const createRecordSteps = (step: Step): RecordSteps => {
   const { marks, refused, names, customFields, runs, seen, account } = world.tables;
   return {
     recordConflicts: async (records) => records.forEach((record) => recordConflict(step, record)),
-    mark: async (wanted) => wanted.forEach((mark) => tx.put(marks, `${mark.crmId} ${mark.reason}`, { ...mark, at: world.now() })),
+    mark: async (wanted) =>
+      wanted.forEach((mark) => {
+        const key = `${mark.crmId} ${mark.reason}`;
+        tx.put(marks, key, { ...mark, at: world.now(), attempts: tx.get(marks, key)?.attempts ?? 0, nextAt: world.now() });
+      }),
+    putOff: async (wanted) =>
+      wanted.forEach((mark) => {
+        const key = `${mark.crmId} ${mark.reason}`;
+        const attempts = tx.get(marks, key)?.attempts ?? 0;
+        const delayMs = Math.min(MARK_RETRY.maxMs, MARK_RETRY.minMs * 2 ** attempts);
+        const nextAt = new Date(world.now().getTime() + delayMs);
+        tx.put(marks, key, { ...mark, at: world.now(), attempts: attempts + 1, nextAt });
+      }),
+    deferred: async (crmIds) => new Set(crmIds.filter((crmId) => tx.get(marks, `${crmId} deferred`) !== undefined)),
     unmark: async (crmIds, reasons, requestedAt) => {
       for (const mark of tx.all(marks)) {
         const answered = crmIds.includes(mark.crmId) && reasons.includes(mark.reason) && mark.at <= requestedAt;
@@ -100,7 +115,15 @@ export const createRecordSteps = (step: Step): RecordSteps => {
 
 const NO_PROGRESS = { complete: null, error: null, pages: 0, rowsSeen: 0, rowsWritten: 0, calls: 0, cursor: null } as const;
 
-const toRun = ({ id, kind, state, withLinks, startedAt, cursor }: RunRow): Run => ({ id, kind, state, withLinks, startedAt, cursor });
+const toRun = ({ id, kind, state, withLinks, isRequested, startedAt, cursor }: RunRow): Run => ({
+  id,
+  kind,
+  state,
+  withLinks,
+  isRequested,
+  startedAt,
+  cursor,
+});
 
 export const requestRun = ({ tx, world }: Step, kind: RunKind, withLinks: boolean): number => {
   const id = world.nextId('runs');

@@ -4,7 +4,11 @@ import type { Policy } from '../../src/domain/merge.ts';
 import { LostLeadership, MirrorBusy } from '../../src/ports/mirror-errors.ts';
 import type { AccountState, Mirror, MirrorTx, RunKind } from '../../src/ports/mirror.ts';
 import { Blocked, FakeDatabase, waitFor } from './fake-database.ts';
+import { auditBatch, createAuditSteps, vanished } from './fake-mirror-audit.ts';
+import { createBrakeSteps } from './fake-mirror-brake.ts';
 import { createContactSteps } from './fake-mirror-contacts.ts';
+import { createOrderedSteps } from './fake-mirror-ordered.ts';
+import { approveIdentity, checkIdentity, identityHold, planIdentity } from './fake-mirror-identity.ts';
 import { createQueueSteps, nextDueMs, recoverAttempts } from './fake-mirror-queue.ts';
 import { createRecordSteps, finishRun, requestRun, resumableRun, startRun, takeRequest } from './fake-mirror-records.ts';
 import { createTables, type Step, type Tables, type World } from './fake-rows.ts';
@@ -32,12 +36,16 @@ export interface FakeMirror extends Mirror {
   setPolicy(field: string, policy: Policy): void;
   approve(holdId: number): void;
   requestRun(kind: RunKind, withLinks: boolean): number;
+  /** One statement outside of the port and of the capture, as psql would run it. @throws Blocked where somebody holds a lock */
+  statement<T>(work: (step: Step) => T): T;
   /** Stands for a CHECK constraint of the user's: throws RefusedByRule. */
   setCheck(check: (fields: ContactFields) => void): void;
   /** Stands for a BEFORE trigger of the user's. */
   setBefore(before: (fields: ContactFields) => ContactFields): void;
   /** What a crash of Postgres does to an unlogged table. */
   loseSeen(): void;
+  /** The same data in another database: restored, cloned or failed over. */
+  moveTo(database: string): void;
 }
 
 const ATTEMPTS_MAX = 12;
@@ -47,6 +55,8 @@ const NEW_ACCOUNT: AccountState = {
   firstSweepAt: null,
   lastCompleteSweepAt: null,
   paused: false,
+  twins: false,
+  identityHold: null,
 };
 
 const createWorld = (now: () => Date): World => {
@@ -66,12 +76,20 @@ const createWorld = (now: () => Date): World => {
   };
 };
 
-const createSteps = (step: Step): MirrorTx => ({ ...createContactSteps(step), ...createQueueSteps(step), ...createRecordSteps(step) });
+const createSteps = (step: Step): MirrorTx => ({
+  ...createContactSteps(step),
+  ...createQueueSteps(step),
+  ...createBrakeSteps(step),
+  ...createOrderedSteps(step),
+  ...createRecordSteps(step),
+  ...createAuditSteps(step),
+});
 
 const markAll = ({ tx, world }: Step, reasons: Parameters<Mirror['markAll']>[0]): number => {
   const paired = tx.all(world.tables.contacts).flatMap((row) => (row.crmId === null ? [] : [row.crmId]));
   const marks = paired.flatMap((crmId) => reasons.map((reason) => ({ crmId, reason })));
-  for (const mark of marks) tx.put(world.tables.marks, `${mark.crmId} ${mark.reason}`, { ...mark, at: world.now() });
+  for (const mark of marks)
+    tx.put(world.tables.marks, `${mark.crmId} ${mark.reason}`, { ...mark, at: world.now(), attempts: 0, nextAt: world.now() });
   return marks.length;
 };
 
@@ -89,6 +107,10 @@ const prune = ({ tx, world: { tables, now } }: Step, olderThanDays: number): num
     tx.put(tables.states, row.contactId, undefined);
     removed += 1;
   }
+  for (const row of tx.all(tables.damage).filter(({ at }) => isOld(at, 1))) {
+    tx.put(tables.damage, row.id, undefined);
+    removed += 1;
+  }
   return removed;
 };
 
@@ -97,6 +119,7 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
   const world = createWorld(now);
   const { tables } = world;
   let leaderEpoch = lease.epoch() ?? 0;
+  let databaseName = 'first';
 
   const runOnce = async <T>(steps: (step: Step) => Promise<T>): Promise<T> => {
     const epoch = lease.epoch();
@@ -125,9 +148,14 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
   /** One statement outside of the port, as psql would run it. */
   const statement = <T>(work: (step: Step) => T): T => {
     const tx = database.begin();
-    const result = work({ tx, world, epoch: leaderEpoch });
-    tx.commit();
-    return result;
+    try {
+      const result = work({ tx, world, epoch: leaderEpoch });
+      tx.commit();
+      return result;
+    } catch (error) {
+      tx.rollback();
+      throw error;
+    }
   };
   const account = (): AccountState => tables.account.committed.get('only') ?? NEW_ACCOUNT;
 
@@ -149,14 +177,22 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
     setLeaderEpoch: (epoch) => {
       leaderEpoch = epoch;
     },
+    statement,
     setPaused: (paused) => statement(({ tx }) => tx.put(tables.account, 'only', { ...account(), paused })),
     setPolicy: (field, policy) => statement(({ tx }) => tx.put(tables.policies, field, { field, policy })),
     approve: (holdId) =>
       statement(({ tx }) => {
         const hold = tx.get(tables.holds, holdId);
+        if (hold !== undefined) approveIdentity({ tx, world, epoch: leaderEpoch }, hold, databaseName);
         if (hold !== undefined) tx.put(tables.holds, holdId, { ...hold, state: 'approved' });
         for (const row of tx.all(tables.log)) {
           if (row.holdId === holdId && row.state === 'held') tx.put(tables.log, row.id, { ...row, state: 'pending', nextAttemptAt: now() });
+        }
+        for (const state of tx.all(tables.states)) {
+          if (state.holdId !== holdId) continue;
+          tx.put(tables.states, state.contactId, { ...state, holdId: null });
+          const mark = { crmId: state.crmId ?? 0, reason: 'approved', at: now(), attempts: 0, nextAt: now() } as const;
+          tx.put(tables.marks, `${mark.crmId} approved`, mark);
         }
       }),
     requestRun: (kind, withLinks) => statement((step) => requestRun(step, kind, withLinks)),
@@ -167,10 +203,19 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
       world.before = before;
     },
     loseSeen: () => tables.seen.committed.clear(),
+    moveTo: (database) => {
+      databaseName = database;
+    },
 
     now: async () => now(),
     transaction: (steps) => transact((step) => steps(createSteps(step))),
-    account: async () => account(),
+    account: async () => ({
+      ...account(),
+      identityHold: statement(identityHold),
+      twins: [...tables.marks.committed.values()].some(({ reason }) => reason === 'twin'),
+    }),
+    checkIdentity: (crmUrl) => transact(async (step) => checkIdentity(step, crmUrl, databaseName)),
+    planIdentity: () => transact(async (step) => planIdentity(step)),
     contactCount: async () => tables.contacts.committed.size,
     capabilities: async () => tables.capabilities.committed.get('all') ?? null,
     saveCapabilities: (capabilities) =>
@@ -179,14 +224,16 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
     fieldPolicies: async () => new Map([...tables.policies.committed.values()].map(({ field, policy }) => [field, policy])),
     marks: async (reasons, limit, before) =>
       [...tables.marks.committed.values()]
-        .filter((mark) => reasons.includes(mark.reason) && mark.at <= before)
-        .sort((a, b) => a.at.getTime() - b.at.getTime() || a.crmId - b.crmId)
+        .filter((mark) => reasons.includes(mark.reason) && mark.at <= before && mark.nextAt <= before)
+        .sort((a, b) => a.nextAt.getTime() - b.nextAt.getTime() || a.crmId - b.crmId)
         .slice(0, limit)
         .map(({ crmId, reason }) => ({ crmId, reason })),
     prune: (olderThanDays) => transact(async (step) => prune(step, olderThanDays)),
     markAll: (reasons) => transact(async (step) => markAll(step, reasons)),
     countMarks: async (reasons) => [...tables.marks.committed.values()].filter((mark) => reasons.includes(mark.reason)).length,
-    nextDueMs: async ({ creates }) => statement((step) => nextDueMs(step, creates)),
+    auditBatch: async (afterId, limit) => statement((step) => auditBatch(step, afterId, limit)),
+    vanished: async (afterId, limit) => statement((step) => vanished(step, afterId, limit)),
+    nextDueMs: async (kinds) => statement((step) => nextDueMs(step, kinds)),
     recoverAttempts: (createGraceMs) => transact(async (step) => recoverAttempts(step, createGraceMs)),
     startRun: (kind, withLinks) => transact(async (step) => startRun(step, kind, withLinks)),
     resumableRun: (kind) => transact(async (step) => resumableRun(step, kind)),

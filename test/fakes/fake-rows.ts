@@ -1,9 +1,20 @@
 /** The tables of schemas crm and sync, as far as the port shows them. */
 import type { ContactFields, CustomFieldDef, KnownLinks, LinkKind, NameKind } from '../../src/domain/contact.ts';
+import type { DamageOp } from '../../src/domain/brake.ts';
 import type { ChangeOp, ChangeState } from '../../src/domain/change.ts';
 import type { Policy } from '../../src/domain/merge.ts';
 import type { Capabilities } from '../../src/ports/crm.ts';
-import type { AccountState, ConflictRecord, CreateIntent, Mark, RunCursor, RunKind, RunState } from '../../src/ports/mirror.ts';
+import type {
+  AccountState,
+  BrakeDirection,
+  ConflictRecord,
+  CreateIntent,
+  Mark,
+  RunCursor,
+  RunKind,
+  RunState,
+  Sent,
+} from '../../src/ports/mirror.ts';
 import { Table, type Transaction } from './fake-database.ts';
 
 export interface ContactRow {
@@ -37,6 +48,8 @@ export interface LogRow {
   readonly settledAt: Date | null;
   readonly attempt: number | null;
   readonly holdId: number | null;
+  /** Of the transaction that made the edit. */
+  readonly txid: number;
 }
 export interface StateRow {
   readonly contactId: number;
@@ -47,6 +60,8 @@ export interface StateRow {
   readonly links: KnownLinks;
   readonly attempt: { readonly number: number; readonly state: 'sending' | 'unknown'; readonly epoch: number; readonly at: Date } | null;
   readonly intent: CreateIntent | null;
+  readonly sent: Sent | null;
+  readonly formerCrmId: number | null;
   readonly settledAt: Date | null;
   readonly deletedAt: Date | null;
   readonly deletedBy: 'mirror' | 'crm' | null;
@@ -57,12 +72,30 @@ export interface StateRow {
 export interface ConflictRow extends ConflictRecord {
   readonly id: number;
   readonly state: 'open' | 'decided';
+  readonly decidedAt: Date | null;
+}
+export interface PlanLine {
+  readonly contact_id: number;
+  readonly crm_id: number | null;
+  readonly op: ChangeOp;
+  readonly fields?: readonly string[];
+  readonly links?: { readonly [K in LinkKind]?: readonly number[] };
+  readonly released?: true;
+}
+export interface DamageRow {
+  readonly id: number;
+  readonly direction: 'push' | 'pull';
+  readonly contactId: number;
+  readonly op: DamageOp;
+  readonly at: Date;
 }
 export interface HoldRow {
   readonly id: number;
   readonly direction: 'push' | 'pull';
+  /** Default: the brake's. */
+  readonly cause?: 'brake' | 'identity';
   readonly reason: string;
-  readonly plan: readonly { readonly contact_id: number; readonly crm_id: number | null; readonly op: ChangeOp }[];
+  readonly plan: readonly PlanLine[];
   readonly state: 'open' | 'approved' | 'rejected' | 'released';
 }
 export interface RunRow {
@@ -82,22 +115,33 @@ export interface RunRow {
   readonly calls: number;
 }
 
+/** Which database and account the mirror was filled from, as `sync.account` has it. */
+export interface StoredIdentity {
+  readonly crmUrl: string | null;
+  readonly database: string | null;
+  readonly holdId: number | null;
+  /** From when on a sweep counts. */
+  readonly heldAt: Date;
+}
+
 export const createTables = () => ({
   contacts: new Table<number, ContactRow>('contacts'),
   links: new Table<string, LinkRow>('links'),
   names: new Table<string, { readonly kind: NameKind; readonly id: number; readonly name: string }>('names'),
   log: new Table<number, LogRow>('log'),
   states: new Table<number, StateRow>('states'),
-  marks: new Table<string, Mark & { readonly at: Date }>('marks'),
+  marks: new Table<string, Mark & { readonly at: Date; readonly attempts: number; readonly nextAt: Date }>('marks'),
   refused: new Table<number, { readonly crmId: number; readonly code: string; readonly error: string }>('refused'),
   conflicts: new Table<number, ConflictRow>('conflicts'),
   holds: new Table<number, HoldRow>('holds'),
+  damage: new Table<number, DamageRow>('damage'),
   runs: new Table<number, RunRow>('runs'),
   seen: new Table<number, number>('seen'),
   customFields: new Table<string, CustomFieldDef>('customFields'),
   policies: new Table<string, { readonly field: string; readonly policy: Policy }>('policies'),
   capabilities: new Table<'all', { readonly found: Capabilities; readonly checkedAt: Date }>('capabilities'),
   account: new Table<'only', AccountState>('account'),
+  identity: new Table<'only', StoredIdentity>('identity'),
 });
 export type Tables = ReturnType<typeof createTables>;
 
@@ -126,6 +170,8 @@ export const NEW_STATE: Omit<StateRow, 'contactId'> = {
   links: { companies: null, deals: null, activities: null },
   attempt: null,
   intent: null,
+  sent: null,
+  formerCrmId: null,
   settledAt: null,
   deletedAt: null,
   deletedBy: null,
@@ -153,5 +199,17 @@ export const addLog = (
   const now = step.world.now();
   const defaults = { changedAt: now, state: 'pending', attempts: 0, nextAttemptAt: now, code: null, error: null } as const;
   const id = step.world.nextId('log');
-  putLog(step, { ...defaults, settledAt: null, attempt: null, holdId: null, ...row, id });
+  putLog(step, { ...defaults, settledAt: null, attempt: null, holdId: null, txid: step.tx.id, ...row, id });
+};
+
+export const countDamage = (
+  step: Step,
+  direction: BrakeDirection,
+  damage: readonly { readonly contactId: number; readonly op: DamageOp }[],
+): void => {
+  const distinct = new Map(damage.map((each) => [`${each.contactId} ${each.op}`, each]));
+  for (const each of distinct.values()) {
+    const id = step.world.nextId('damage');
+    step.tx.put(step.world.tables.damage, id, { id, direction, at: step.world.now(), ...each });
+  }
 };

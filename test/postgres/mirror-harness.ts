@@ -68,7 +68,7 @@ where n.nspname in ('crm', 'sync') and c.relkind = 'r' and c.relname <> 'leader'
 order by 1`;
 
 /** As good as a new database, in a tenth of the time. The guards against TRUNCATE are not meant for this role's replica mode. */
-const RESET = `
+export const RESET = `
 set session_replication_role = replica;
 alter table crm.contacts drop constraint if exists users_own;
 drop function if exists users_own cascade;
@@ -145,6 +145,8 @@ const harnessOn = (pool: pg.Pool): PostgresHarness => {
     },
     refused: () => rowsOf<{ crmId: number; code: string }>('select crm_id::int as "crmId", error_code as code from sync.refused'),
     loseSeen: async () => void (await sql('truncate sync.sweep_seen')),
+    moveDatabase: async () => void (await sql('update sync.account set database_oid = 1')),
+    loseLog: async () => void (await sql('delete from sync.change_log')),
     forbidFirstName: async (name) =>
       void (await sql(`alter table crm.contacts add constraint users_own check (first_name <> ${pg.escapeLiteral(name)})`)),
     rewriteJobTitle: async (from, to) => {

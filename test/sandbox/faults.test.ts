@@ -123,6 +123,58 @@ describe('a scripted fault', () => {
   });
 });
 
+describe('a scripted fault that looks like success, or hides one,', () => {
+  const ADA = { first_name: 'Ada', city: 'Lyon', street: 'Here', job_title: 'Analyst' };
+
+  it('drops keys, or stores other values than were sent', async () => {
+    const { call, sandbox } = await openSandbox();
+    sandbox.fault({ call: 'create', kind: 'dropped-keys', keys: ['city', 'job_title'] });
+    const dropped = await call('POST', '/contacts', ADA);
+    expect([dropped.status, dropped.body]).toMatchObject([201, { first_name: 'Ada', city: null, street: 'Here', job_title: null }]);
+    sandbox.fault({ call: 'update', kind: 'rewritten', rewrite: (body) => ({ ...body, city: 'LYON' }) });
+    expect((await call('PUT', '/contacts/1', { city: 'Lyon' })).body).toMatchObject({ city: 'LYON', street: 'Here' });
+    expect((await call('PUT', '/contacts/1', { city: 'Lyon' })).body).toMatchObject({ city: 'Lyon' });
+  });
+
+  it('stores the first keys and answers 500', async () => {
+    const { call, sandbox, account } = await openSandbox();
+    sandbox.fault({ call: 'create', kind: '500-half', applied: 2 });
+    expect((await call('POST', '/contacts', ADA)).status).toBe(500);
+    expect(account.contacts()).toMatchObject([{ first_name: 'Ada', city: 'Lyon', street: null }]);
+    sandbox.fault({ call: 'update', kind: '500-half', applied: 1 });
+    expect((await call('PUT', '/contacts/1', { street: 'There', city: 'Leeds' })).status).toBe(500);
+    expect(account.contacts()).toMatchObject([{ city: 'Lyon', street: 'There' }]);
+  });
+
+  it('sends half a document as if it were whole', async () => {
+    const { sandbox, account } = await openSandbox();
+    sandbox.fault({ call: 'create', kind: 'half-json' });
+    const headers = { accept: 'application/json', 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` };
+    const answer = await fetch(`${sandbox.url}/contacts`, { method: 'POST', headers, body: JSON.stringify(ADA) });
+    const text = await answer.text();
+    expect([answer.status, Number(answer.headers.get('content-length'))]).toEqual([201, text.length]);
+    expect(answer.headers.get('content-type')).toContain('application/json');
+    expect(() => JSON.parse(text) as unknown).toThrow(SyntaxError);
+    expect(account.contacts()).toHaveLength(1);
+  });
+
+  it('leaves a list without rows, repeats the page before, or tells another total', async () => {
+    const { call, sandbox, account } = await openSandbox();
+    account.seed({ contacts: 20, links: false, customFields: false });
+    const page = async (number: number) => (await call('GET', `/contacts?per_page=5&order=id&page=${number}`)).body;
+    const ids = ({ data }: { readonly data: readonly { readonly id: number }[] }) => data.map(({ id }) => id);
+    sandbox.fault({ call: 'list', kind: 'no-rows' });
+    expect(await page(2)).toMatchObject({ data: [], meta: { current_page: 2, total: 20, last_page: 4 } });
+    sandbox.fault({ call: 'list', kind: 'page-before' });
+    const again = await page(2);
+    expect([ids(again), again.meta]).toMatchObject([[1, 2, 3, 4, 5], { current_page: 2, total: 20 }]);
+    sandbox.fault({ call: 'list', kind: 'other-total', total: (total) => total / 2 });
+    const lies = await page(2);
+    expect([ids(lies), lies.meta]).toMatchObject([[6, 7, 8, 9, 10], { current_page: 2, total: 10, last_page: 2 }]);
+    expect(ids(await page(2))).toEqual([6, 7, 8, 9, 10]);
+  });
+});
+
 describe('what tests can watch and time', () => {
   it('logs every call with its name, its contact, its body and its answer', async () => {
     const { call, account } = await openSandbox();

@@ -11,17 +11,20 @@ import {
   LINK_KINDS,
   stableJson,
   type ContactFields,
+  type LinkSets,
   type CustomFieldDefs,
 } from '../../src/domain/contact.ts';
 import type { AccountContact } from '../../src/sandbox/crm/records.ts';
 import type { SandboxAccount } from '../../src/sandbox/crm/account.ts';
-import type { FakeMirror } from '../fakes/fake-mirror.ts';
+import type { Observer, Row, SimDatabase } from './database.ts';
 
 export type Side = 'row' | 'crm';
 /** Who did it: somebody there, or the sync. */
 export type Author = 'person' | 'sync';
 export interface Change {
   readonly seq: number;
+  /** What was seen at one look has the same number: one transaction, one call. */
+  readonly look: number;
   readonly side: Side;
   readonly by: Author;
   readonly tag: string;
@@ -36,7 +39,7 @@ export type Values = ReadonlyMap<string, string>;
 const LINK_PREFIX = 'link:';
 export const isElement = (field: string): boolean => field.startsWith('phone:') || field.startsWith(LINK_PREFIX);
 
-const valuesOf = (fields: ContactFields, links: { readonly [K in (typeof LINK_KINDS)[number]]: readonly number[] }): Values => {
+const valuesOf = (fields: ContactFields, links: LinkSets): Values => {
   const values = new Map<string, string>();
   for (const name of fieldNames(fields)) {
     const value = fieldValue(fields, name);
@@ -52,13 +55,7 @@ export const crmValues = (contact: AccountContact, defs: CustomFieldDefs): Value
   return valuesOf(canonicalFields({ ...columns, phones, custom_fields: custom }, defs), contact);
 };
 
-export const rowValues = (mirror: FakeMirror, contactId: number, defs: CustomFieldDefs): Values | null => {
-  const row = mirror.tables.contacts.committed.get(contactId);
-  if (row === undefined) return null;
-  const links = [...mirror.tables.links.committed.values()].filter((link) => link.contactId === contactId);
-  const ids = (kind: (typeof LINK_KINDS)[number]) => links.filter((link) => link.kind === kind).map(({ id }) => id);
-  return valuesOf(canonicalFields(row.fields, defs), { companies: ids('companies'), deals: ids('deals'), activities: ids('activities') });
-};
+export const rowValues = ({ fields, links }: Row, defs: CustomFieldDefs): Values => valuesOf(canonicalFields(fields, defs), links);
 
 interface Seen {
   readonly tag: string;
@@ -66,31 +63,34 @@ interface Seen {
   readonly values: Values;
 }
 
-export class History {
+export class History implements Observer {
   readonly changes: Change[] = [];
   /** Contact ids by tag, both sides; a tag may have had several of the CRM's over time. */
   readonly tagOfRow = new Map<number, string>();
   readonly tagOfContact = new Map<number, string>();
   /** The next change's number. */
   seq = 1;
+  #look = 0;
   readonly #rows = new Map<number, Seen>();
   readonly #contacts = new Map<number, Seen>();
   #version = -1;
-  readonly #mirror: FakeMirror;
+  readonly #database: SimDatabase;
   readonly #account: SandboxAccount;
   readonly #defs: CustomFieldDefs;
 
-  constructor(mirror: FakeMirror, account: SandboxAccount, defs: CustomFieldDefs) {
-    this.#mirror = mirror;
+  constructor(database: SimDatabase, account: SandboxAccount, defs: CustomFieldDefs) {
+    this.#database = database;
     this.#account = account;
     this.#defs = defs;
   }
 
   /** Looks at both sides and books what is new to `by`. */
   observe(by: Author): void {
+    this.#look += 1;
     this.#observeCrm(by);
-    if (this.#mirror.version() !== this.#version) this.#observeRows(by);
-    this.#version = this.#mirror.version();
+    const { version, rows } = this.#database.rows();
+    if (version !== this.#version) this.#observeRows(by, rows);
+    this.#version = version;
   }
 
   of(tag: string): readonly Change[] {
@@ -111,18 +111,18 @@ export class History {
     for (const id of this.#contacts.keys()) if (!now.has(id)) this.#compare('crm', by, this.#contacts, id, null);
   }
 
-  #observeRows(by: Author): void {
-    const { contacts } = this.#mirror.tables;
-    for (const [id, row] of contacts.committed) {
-      const values = rowValues(this.#mirror, id, this.#defs);
-      if (values === null) continue;
+  #observeRows(by: Author, rows: readonly Row[]): void {
+    const there = new Set(rows.map(({ id }) => id));
+    for (const row of rows) {
+      const { id } = row;
+      const values = rowValues(row, this.#defs);
       const tag = row.fields.last_name ?? '';
       this.tagOfRow.set(id, tag);
       if (row.crmId !== null) this.tagOfContact.set(row.crmId, tag);
       const pair: [string, string][] = row.crmId === null ? [] : [['pair', String(row.crmId)]];
       this.#compare('row', by, this.#rows, id, { tag, life: 'alive', values: new Map([...values, ...pair]) });
     }
-    for (const id of this.#rows.keys()) if (!contacts.committed.has(id)) this.#compare('row', by, this.#rows, id, null);
+    for (const id of this.#rows.keys()) if (!there.has(id)) this.#compare('row', by, this.#rows, id, null);
   }
 
   #compare(side: Side, by: Author, seen: Map<number, Seen>, id: number, next: Seen | null): void {
@@ -141,7 +141,7 @@ export class History {
   }
 
   #add(side: Side, by: Author, tag: string, field: string, value: string | null): void {
-    this.changes.push({ seq: this.seq, side, by, tag, field, value });
+    this.changes.push({ seq: this.seq, look: this.#look, side, by, tag, field, value });
     this.seq += 1;
   }
 }

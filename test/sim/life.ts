@@ -1,13 +1,17 @@
 /** Lives through a schedule, lets everything settle, and judges. */
 import { backfillLinks, pullOnce, sweepOnce, syncOnce } from '../../src/sync/rounds.ts';
 import { pushDue } from '../../src/sync/push.ts';
+import type { Books, SimDatabase } from './database.ts';
+import { createFakeDatabase } from './database-fake.ts';
 import { createDice } from './dice.ts';
 import { actLocally, actRemotely, enterTwice } from './people.ts';
-import { brokenPromises, nobodyAnswers } from './promises.ts';
+import { operate } from './operator.ts';
+import { nobodyAnswers } from './given.ts';
+import { brokenPromises } from './promises.ts';
 import type { Action, Event, RoundKind, Rounds, Schedule } from './schedule.ts';
 import { Crash } from './scheduler.ts';
-import { crashAndRestart, createWorld, StatementFailed, type Life, type World } from './world.ts';
-import { MirrorBusy } from '../../src/ports/mirror-errors.ts';
+import { crashAndRestart, createWorld, freezeAndTakeOver, StatementFailed, type Life, type World } from './world.ts';
+import { LostLeadership, MirrorBusy } from '../../src/ports/mirror-errors.ts';
 
 /** As the daemon has it: CRM_TIMEOUT_MS + CREATE_RECHECK_MS. */
 const CREATE_GRACE_MS = 1000;
@@ -16,37 +20,51 @@ export interface Verdict {
   /** One line for each broken promise. */
   readonly broken: readonly string[];
   readonly world: World;
+  /** Null where it did not come to its end. */
+  readonly books: Books | null;
 }
 
-export const live = async (schedule: Schedule): Promise<Verdict> => {
-  const world = createWorld(schedule);
+/** On a fake database of its own, unless another one is given. */
+export const live = async (schedule: Schedule, database: SimDatabase = createFakeDatabase()): Promise<Verdict> => {
+  const world = createWorld(schedule, database);
   try {
+    for (const [field, policy] of Object.entries(schedule.fieldPolicies ?? {})) await database.setPolicy(field, policy);
     for (const event of schedule.events) await happen(world, event);
     await settle(world);
-    const broken = brokenPromises(world);
-    return { world, broken: broken.length > 0 || nobodyAnswers(world.account) ? broken : await unrest(world) };
+    if (world.unexpected.length > 0) throw world.unexpected[0];
+    const books = await database.books();
+    const broken = brokenPromises({ ...world, books });
+    return { world, books, broken: broken.length > 0 || nobodyAnswers(world.account) ? broken : await unrest(world) };
   } catch (error) {
-    return { world, broken: [`threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`] };
+    return { world, books: null, broken: [`threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`] };
   }
 };
 
+const BETWEEN_EVENTS_MS = 300;
+
 const happen = async (world: World, event: Event): Promise<void> => {
-  world.clock.nowMs += 300;
-  if (event.side === 'time') world.clock.nowMs += event.ms;
-  else if (event.side === 'sync') await runRounds(world, event);
+  await world.database.pass(event.side === 'time' ? event.ms + BETWEEN_EVENTS_MS : BETWEEN_EVENTS_MS);
+  if (event.side === 'time') return;
+  if (event.side === 'sync') await runRounds(world, event);
   else if (event.side === 'twin') {
-    world.scheduler.start(enterTwice(world, event));
+    run(world, enterTwice(world, event));
     await drive(world, 1);
   } else {
     act(world, event);
     await drive(world, 1);
+    if (event.side === 'operator' && event.act === 'pause') world.pausedAt = world.account.calls.calls.length;
   }
 };
 
+/** What it throws is told in the end. */
+const run = (world: World, work: Promise<unknown>): void =>
+  world.scheduler.start(work.catch((error: unknown) => void world.unexpected.push(error)));
+
 /** Begins what a person does; a transaction goes on step by step with everything else. */
 const act = (world: World, action: Action): void => {
-  if (action.side === 'fault') world.crm.fault({ call: action.call, kind: action.kind, times: action.times });
-  else if (action.side === 'local') world.scheduler.start(actLocally(world, action));
+  if (action.side === 'operator') run(world, operate(world, action));
+  else if (action.side === 'fault') world.crm.fault({ call: action.call, kind: action.kind, times: action.times });
+  else if (action.side === 'local') run(world, actLocally(world, action));
   else {
     try {
       actRemotely(world, action);
@@ -57,11 +75,11 @@ const act = (world: World, action: Action): void => {
   }
 };
 
-const drive = async (world: World, order: number, during: (step: number) => void = () => {}): Promise<void> => {
+const drive = async (world: World, order: number, during: (step: number) => Promise<void> | undefined = () => undefined): Promise<void> => {
   const dice = createDice(order);
   await world.scheduler.drive(dice, (step) => {
-    world.clock.nowMs += dice.below(8);
-    during(step);
+    world.database.tick(dice.below(8));
+    return during(step);
   });
 };
 
@@ -74,25 +92,31 @@ const ROUND: { readonly [K in RoundKind]: (life: Life) => Promise<unknown> } = {
 };
 
 /** How a round may end without being wrong: the process died, a statement failed, or rows stayed locked. The next one goes on. */
-const endsRound = (error: unknown): boolean => error instanceof Crash || error instanceof StatementFailed || error instanceof MirrorBusy;
+const endsRound = (error: unknown, { term }: Life): boolean =>
+  error instanceof Crash ||
+  error instanceof StatementFailed ||
+  error instanceof MirrorBusy ||
+  (error instanceof LostLeadership && (term.dead || term.deposed !== 'no'));
 
-const runRounds = async (world: World, { rounds, order, during, crashAt, refuseAt }: Rounds): Promise<void> => {
-  const unexpected: unknown[] = [];
-  const run = (work: Promise<unknown>): void =>
-    world.scheduler.start(
-      work.catch((error: unknown) => {
-        if (!endsRound(error)) unexpected.push(error);
-      }),
-    );
-  const ready = becomeReady(world.life);
-  for (const round of rounds) run(ready.then(() => ROUND[round](world.life)));
+const runRounds = async (world: World, { rounds, order, during, crashAt, refuseAt, freeze = null }: Rounds): Promise<void> => {
+  const beginAll = (life: Life): void => {
+    const ready = becomeReady(life);
+    for (const round of rounds) {
+      const ends = (error: unknown): void => void (endsRound(error, life) || world.unexpected.push(error));
+      world.scheduler.start(ready.then(() => ROUND[round](life)).catch(ends));
+    }
+  };
+  beginAll(world.life);
   await drive(world, order, (step) => {
     for (const { at, action } of during) if (at === step) act(world, action);
     if (step === refuseAt) world.life.term.refuseNext = true;
-    if (step !== crashAt) return;
-    crashAndRestart(world);
+    if (step === crashAt) return crashAndRestart(world);
+    if (step !== freeze?.at) return undefined;
+    const takenOver = freezeAndTakeOver(world, freeze);
+    beginAll(world.life);
+    return takenOver;
   });
-  if (unexpected.length > 0) throw unexpected[0];
+  if (world.unexpected.length > 0) throw world.unexpected[0];
 };
 
 /** What the last life had in flight is unknown now: the first thing a new one says, until the database has heard it. */
@@ -109,48 +133,52 @@ const QUIET_STEPS: Omit<Rounds, 'rounds'> = { side: 'sync', order: 7, during: []
 const settle = async (world: World): Promise<void> => {
   world.crm.clearFaults();
   world.life.term.refuseNext = false;
+  await operate(world, { side: 'operator', act: 'resume' });
   await untilNothingIsDue(world);
   // A walk that sees nobody believes no word about anybody: where nobody was there to be seen, the next one has its turn.
+  let isQuiet = false;
   const sweeps = nobodyAnswers(world.account) ? 2 : 1;
   for (let sweep = 0; sweep < sweeps; sweep += 1) {
-    const request = world.mirror.requestRun('resync', true);
-    const run = await world.mirror.takeRequest();
+    const request = await world.database.requestRun('resync', true);
+    const run = await world.database.mirror(world.life.term.epoch).takeRequest();
     if (run?.id !== request) throw new Error('somebody else had asked for a run');
     world.scheduler.start(sweepOnce(world.life.deps, 'resync', run));
     await drive(world, 3);
-    await untilNothingIsDue(world);
+    isQuiet = await untilNothingIsDue(world);
   }
+  // What the CRM cannot tell is asked again and again; after a sweep there is nothing of the kind left, unless it shows nobody.
+  if (!isQuiet && !nobodyAnswers(world.account)) world.witness.trespasses.push(`something is still to be done after ${ROUNDS_MAX} rounds`);
 };
 
-const untilNothingIsDue = async (world: World): Promise<void> => {
+/** Answers whether it came to that. */
+const untilNothingIsDue = async (world: World): Promise<boolean> => {
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     await runRounds(world, { ...QUIET_STEPS, rounds: ['sync'] });
     await runRounds(world, { ...QUIET_STEPS, rounds: ['links'] });
-    const due = await world.mirror.nextDueMs({ creates: true });
-    if (due === null && world.life.memory.orphans.size === 0 && (await world.mirror.countMarks(['deferred', 'links', 'activities'])) === 0)
-      return;
-    world.clock.nowMs += Math.max(due ?? 0, 100);
+    const mirror = world.database.mirror(world.life.term.epoch);
+    const due = await mirror.nextDueMs({ creates: true });
+    if (due === null && world.life.memory.orphans.size === 0 && (await mirror.countMarks(['deferred', 'links', 'activities'])) === 0)
+      return true;
+    await world.database.pass(Math.max(due ?? 0, 100));
   }
+  return false;
 };
 
 /** Both sides quiet: a further round of everything writes nothing anywhere. */
 const unrest = async (world: World): Promise<readonly string[]> => {
-  const { account, mirror, schedule } = world;
-  world.clock.nowMs += 60_000;
-  const before = { version: mirror.version(), tables: picture(world), calls: account.calls.calls.length };
+  const { account, database, schedule } = world;
+  await database.pass(60_000);
+  const [anything, contents] = [await database.fingerprint('anything'), await database.fingerprint('contents')];
+  const before = account.calls.calls.length;
   await runRounds(world, { ...QUIET_STEPS, rounds: ['pull'] });
   await runRounds(world, { ...QUIET_STEPS, rounds: ['push'] });
   const lines: string[] = [];
   // A pull of several pages saves how far it came.
-  if (schedule.perPage === 100 && mirror.version() !== before.version) lines.push('a quiet pull and push wrote to the database');
+  if (schedule.perPage === 100 && (await database.fingerprint('anything')) !== anything)
+    lines.push('a quiet pull and push wrote to the database');
   await runRounds(world, { ...QUIET_STEPS, rounds: ['sweep'] });
   await runRounds(world, { ...QUIET_STEPS, rounds: ['links'] });
-  if (picture(world) !== before.tables) lines.push('a quiet round changed contacts, states or the log');
-  const writes = account.calls.calls.slice(before.calls).filter(({ method }) => method !== 'GET');
+  if ((await database.fingerprint('contents')) !== contents) lines.push('a quiet round changed contacts, states or the log');
+  const writes = account.calls.calls.slice(before).filter(({ method }) => method !== 'GET');
   return [...lines, ...writes.map(({ call, id }) => `a quiet round sent ${call} ${id ?? ''}`)];
-};
-
-const picture = ({ mirror }: World): string => {
-  const { contacts, links, states, log, conflicts, marks } = mirror.tables;
-  return JSON.stringify([contacts, links, states, log, conflicts, marks].map(({ committed }) => [...committed.entries()]));
 };

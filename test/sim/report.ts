@@ -9,9 +9,8 @@ export const tellSchedule = ({ events, ...setting }: Schedule, broken: readonly 
   [`SIM_SEED=${setting.seed}`, ...broken.map((line) => `- ${line}`), JSON.stringify(setting), lines(events)].join('\n');
 
 /** Everything that was seen to happen, in order: values on both sides, calls, the change log, conflicts. */
-export const tellStory = ({ world }: Verdict): string => {
+export const tellStory = ({ world, books }: Verdict): string => {
   const { changes } = world.history;
-  const { log, conflicts, states } = world.mirror.tables;
   return [
     'What changed:',
     ...changes.map(({ seq, side, by, tag, field, value }) => `  ${seq} ${side} ${tag} ${field} = ${value} (${by})`),
@@ -21,10 +20,10 @@ export const tellStory = ({ world }: Verdict): string => {
         `  ${at.toISOString().slice(14, 23)} ${call} ${id ?? ''} ${JSON.stringify(body) ?? ''} ${status} ${fault ?? ''}`,
     ),
     'Change log:',
-    lines(log.committed.values()),
+    lines(books?.log ?? []),
     'Conflicts:',
-    lines(conflicts.committed.values()),
+    lines(books?.conflicts ?? []),
     'States:',
-    lines(states.committed.values()),
+    lines(books?.states ?? []),
   ].join('\n');
 };

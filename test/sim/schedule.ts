@@ -9,7 +9,6 @@ import type { Policy } from '../../src/domain/merge.ts';
 import type { FaultKind } from '../../src/sandbox/crm/faults.ts';
 import type { CallName } from '../../src/sandbox/crm/call-log.ts';
 import type { SandboxMode } from '../../src/sandbox/crm/server.ts';
-import { createDice, type Dice } from './dice.ts';
 
 export type EditField = 'first_name' | 'email' | 'job_title' | 'city' | 'street' | 'cf_note' | 'cf_day';
 /** What either side may do to a contact that it has. */
@@ -19,7 +18,8 @@ export type Edit =
   | { readonly edit: 'link' | 'unlink'; readonly kind: LinkKind; readonly id: number };
 export type Local =
   | { readonly side: 'local'; readonly act: 'insert'; readonly n: number; readonly edits: readonly Edit[] }
-  | { readonly side: 'local'; readonly act: 'edit'; readonly who: number; readonly edits: readonly Edit[] }
+  /** `uncaptured`: no trigger sees it, as with a restored backup. */
+  | { readonly side: 'local'; readonly act: 'edit' | 'uncaptured'; readonly who: number; readonly edits: readonly Edit[] }
   | { readonly side: 'local'; readonly act: 'delete'; readonly who: number };
 export type Remote =
   | { readonly side: 'remote'; readonly act: 'create'; readonly n: number; readonly edits: readonly Edit[] }
@@ -28,7 +28,20 @@ export type Remote =
 /** The same person on both sides before they ever met; only ever at the beginning, and told by the e-mail, which then nobody edits. */
 export type Twin = { readonly side: 'twin'; readonly n: number; readonly here: readonly Edit[]; readonly there: readonly Edit[] };
 export type Fault = { readonly side: 'fault'; readonly call: CallName | 'any'; readonly kind: FaultKind; readonly times: number };
-export type Action = Local | Remote | Fault;
+/** Somebody who runs it: pauses the push, decides a hold or a conflict. */
+export type Operator =
+  | { readonly side: 'operator'; readonly act: 'pause' | 'resume' }
+  | { readonly side: 'operator'; readonly act: 'approve' | 'reject'; readonly who: number }
+  | { readonly side: 'operator'; readonly act: 'resolve'; readonly who: number; readonly choice: 'crm' | 'mirror' };
+export type Action = Local | Remote | Fault | Operator;
+
+/** The leader stops in the middle of what it does, another one takes over, and the first one wakes up and goes on. */
+export interface Freeze {
+  readonly at: number;
+  readonly forSteps: number;
+  /** The new leader ends the old one's sessions; where its role may not, a transaction that was begun may still commit. */
+  readonly endsSessions: boolean;
+}
 
 export const ROUNDS = ['pull', 'push', 'links', 'sweep', 'sync'] as const;
 export type RoundKind = (typeof ROUNDS)[number];
@@ -44,6 +57,7 @@ export interface Rounds {
   readonly crashAt: number | null;
   /** The database refuses one statement at this step; the process lives on. */
   readonly refuseAt: number | null;
+  readonly freeze?: Freeze | null;
 }
 export type Event = Action | Rounds | Twin | { readonly side: 'time'; readonly ms: number };
 
@@ -55,119 +69,26 @@ export interface Schedule {
   readonly skewMs: number;
   readonly perPage: number;
   readonly freshMs: number;
+  /** Beside `policy`, field by field; `contact` is for a deletion against an edit. */
+  readonly fieldPolicies?: { readonly [field: string]: Policy };
+  /** How many contacts the brake lets through; default: all. */
+  readonly brakeRows?: number;
+  /** The CRM's search does not find a contact that is younger. */
+  readonly searchLagMs?: number;
+  readonly writeMode?: 'merged' | 'ordered';
   readonly events: readonly Event[];
 }
 
-const FIELDS: readonly EditField[] = ['first_name', 'email', 'job_title', 'city', 'street', 'cf_note', 'cf_day'];
-const WRITES: readonly CallName[] = ['create', 'update', 'delete', 'attach', 'detach', 'sync', 'restore'];
-const READS: readonly CallName[] = ['list', 'retrieve', 'search', 'listTrashed', 'listActivities'];
-/** `422` and `403-record` park an edit for a person: that is a schedule of its own kind, told by its share. */
-const FAULTS: readonly FaultKind[] = [
-  'reset-before',
-  'reset-after',
-  '500-before',
-  '500-after',
-  '503-before',
-  '429',
-  'hang-before',
-  'hang-after',
-  'truncated',
-  'html-200',
-  '401',
-  '404-html',
-  'redirect',
-  '403-revoked',
-];
-const REFUSALS: readonly FaultKind[] = ['422', '403-record'];
+/** The plainest setting: what a short schedule starts from. */
+export const PLAIN = { mode: 'upstream', policy: 'newest', skewMs: 0, perPage: 100, freshMs: 0 } as const satisfies Partial<Schedule>;
 
-interface Maker {
-  readonly dice: Dice;
-  readonly fields: readonly EditField[];
-  n: number;
-}
-
-const edit = (maker: Maker): Edit => {
-  const { dice } = maker;
-  const n = (maker.n += 1);
-  const kind = dice.below(10);
-  if (kind < 6) return { edit: dice.chance(0.85) ? 'set' : 'clear', field: dice.pick(maker.fields), n };
-  if (kind < 8) return { edit: dice.pick(['addPhone', 'addPhone', 'removePhone', 'retypePhone'] as const), n };
-  return {
-    edit: dice.chance(0.6) ? 'link' : 'unlink',
-    kind: dice.pick(['companies', 'deals', 'activities'] as const),
-    id: 1 + dice.below(3),
-  };
-};
-
-const edits = (maker: Maker, most: number): readonly Edit[] => Array.from({ length: 1 + maker.dice.below(most) }, () => edit(maker));
-
-const local = (maker: Maker): Local => {
-  const { dice } = maker;
-  const kind = dice.below(10);
-  if (kind < 2) return { side: 'local', act: 'insert', n: (maker.n += 1), edits: edits(maker, 3) };
-  if (kind < 9) return { side: 'local', act: 'edit', who: dice.below(12), edits: edits(maker, 3) };
-  return { side: 'local', act: 'delete', who: dice.below(12) };
-};
-
-const remote = (maker: Maker): Remote => {
-  const { dice } = maker;
-  const kind = dice.below(20);
-  if (kind < 3) return { side: 'remote', act: 'create', n: (maker.n += 1), edits: edits(maker, 3) };
-  if (kind < 14) return { side: 'remote', act: 'edit', who: dice.below(12), edits: edits(maker, 3) };
-  return {
-    side: 'remote',
-    act: dice.pick(['delete', 'delete', 'restore', 'purge', 'hide', 'show', 'show', 'lock'] as const),
-    who: dice.below(12),
-  };
-};
-
-const fault = ({ dice }: Maker): Fault => ({
-  side: 'fault',
-  call: dice.chance(0.6) ? dice.pick(WRITES) : dice.chance(0.8) ? dice.pick(READS) : 'any',
-  kind: dice.chance(0.08) ? dice.pick(REFUSALS) : dice.pick(FAULTS),
-  times: dice.chance(0.8) ? 1 : 2,
+/** One round, with nothing unexpected but what is said to happen. */
+export const round = (kind: RoundKind, order: number, during: Rounds['during']): Rounds => ({
+  side: 'sync',
+  rounds: [kind],
+  order,
+  during,
+  crashAt: null,
+  refuseAt: null,
 });
-
-const action = (maker: Maker): Action => {
-  const kind = maker.dice.below(10);
-  return kind < 5 ? local(maker) : kind < 9 ? remote(maker) : fault(maker);
-};
-
-const rounds = (maker: Maker): Rounds => {
-  const { dice } = maker;
-  const kinds = ROUNDS.filter((kind) => dice.chance(kind === 'push' ? 0.6 : kind === 'pull' ? 0.5 : 0.2));
-  const length = dice.chance(0.5) ? 0 : 1 + dice.below(4);
-  return {
-    side: 'sync',
-    rounds: kinds.length === 0 ? ['sync'] : kinds,
-    order: dice.below(1 << 30),
-    during: Array.from({ length }, () => ({ at: 1 + dice.below(80), action: action(maker) })),
-    crashAt: dice.chance(0.15) ? 1 + dice.below(90) : null,
-    refuseAt: dice.chance(0.07) ? 1 + dice.below(90) : null,
-  };
-};
-
-const event = (maker: Maker): Event => {
-  const kind = maker.dice.below(20);
-  if (kind < 12) return action(maker);
-  if (kind < 18) return rounds(maker);
-  return { side: 'time', ms: maker.dice.pick([1, 900, 5000, 60_000, 200_000]) };
-};
-
-const twin = (maker: Maker): Twin => ({ side: 'twin', n: (maker.n += 1), here: edits(maker, 4), there: edits(maker, 4) });
-
-export const makeSchedule = (seed: number): Schedule => {
-  const dice = createDice(seed);
-  const hasTwins = dice.chance(0.15);
-  const maker: Maker = { dice, fields: hasTwins ? FIELDS.filter((field) => field !== 'email') : FIELDS, n: 0 };
-  const twins = Array.from({ length: hasTwins ? 1 + dice.below(2) : 0 }, () => twin(maker));
-  return {
-    seed,
-    mode: dice.chance(0.7) ? 'upstream' : 'documented',
-    policy: dice.pick(['newest', 'newest', 'crm', 'mirror'] as const),
-    skewMs: dice.pick([0, 0, 400, -25_000, 25_000]),
-    perPage: dice.pick([2, 3, 100]),
-    freshMs: dice.pick([0, 0, 2000]),
-    events: [...twins, ...Array.from({ length: 4 + dice.below(16) }, () => event(maker))],
-  };
-};
+export const syncOnce = (order: number, during: Rounds['during']): Rounds => round('sync', order, during);

@@ -42,6 +42,8 @@ function* smallerEvents(event: Event): Iterable<Event> {
   }
   if (event.side === 'fault' && event.times > 1) yield { ...event, times: 1 };
   if (event.side !== 'sync') return;
+  if (event.freeze != null) yield { ...event, freeze: null };
+  if (event.freeze?.endsSessions === false) yield { ...event, freeze: { ...event.freeze, endsSessions: true } };
   if (event.crashAt !== null) yield { ...event, crashAt: null };
   if (event.refuseAt !== null) yield { ...event, refuseAt: null };
   for (const rounds of fewer(event.rounds)) if (rounds.length > 0) yield { ...event, rounds };
@@ -62,4 +64,13 @@ function* plainer(schedule: Schedule): Iterable<Schedule> {
   if (schedule.perPage !== 100) yield { ...schedule, perPage: 100 };
   if (schedule.freshMs !== 0) yield { ...schedule, freshMs: 0 };
   if (schedule.mode !== 'upstream') yield { ...schedule, mode: 'upstream' };
+  for (const name of ['brakeRows', 'searchLagMs', 'writeMode', 'fieldPolicies'] as const) {
+    const { [name]: value, ...plain } = schedule;
+    if (value !== undefined) yield plain;
+  }
+  for (const field of Object.keys(schedule.fieldPolicies ?? {})) {
+    const { [field]: _, ...fieldPolicies } = schedule.fieldPolicies ?? {};
+    yield { ...schedule, fieldPolicies };
+  }
+  if (schedule.policy !== 'newest') yield { ...schedule, policy: 'newest' };
 }

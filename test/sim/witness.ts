@@ -2,6 +2,8 @@
 import type { Change, History } from './history.ts';
 
 export class Witness {
+  /** What nobody in particular suffers from, and must not be all the same. */
+  readonly trespasses: string[] = [];
   readonly violations: { readonly tag: string; readonly what: string }[] = [];
   /** Numbers of remote edits that a write of ours replaced before anybody could have read them: the CRM has no conditional write. */
   readonly unseeable = new Set<number>();

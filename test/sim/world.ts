@@ -1,5 +1,6 @@
-/** One simulated installation: two sides, two clocks, and a process that can die. */
-import type { CustomFieldDefs } from '../../src/domain/contact.ts';
+/** One simulated installation: two sides, two clocks, and a process that can die or freeze while another one takes over. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { CustomFieldDefs, RemoteContact } from '../../src/domain/contact.ts';
 import type { Clock, Log } from '../../src/ports/ambient.ts';
 import type { Capabilities, Crm } from '../../src/ports/crm.ts';
 import { DOCUMENTED_ONLY } from '../../src/ports/crm.ts';
@@ -10,10 +11,9 @@ import type { SyncDeps } from '../../src/sync/deps.ts';
 import { createPushMemory, type PushMemory } from '../../src/sync/push.ts';
 import { createCapabilityStore } from '../../src/sync/rounds.ts';
 import { createFakeCrm, type FakeCrm } from '../fakes/fake-crm.ts';
-import { createFakeMirror, type FakeMirror } from '../fakes/fake-mirror.ts';
-import { createDice, type Dice } from './dice.ts';
+import type { SimDatabase } from './database.ts';
 import { History } from './history.ts';
-import type { Schedule } from './schedule.ts';
+import type { Freeze, Schedule } from './schedule.ts';
 import { Scheduler, type Term } from './scheduler.ts';
 import { Witness } from './witness.ts';
 
@@ -40,13 +40,17 @@ export interface World {
   readonly schedule: Schedule;
   readonly account: SandboxAccount;
   readonly crm: FakeCrm;
-  readonly mirror: FakeMirror;
+  readonly database: SimDatabase;
   readonly history: History;
   readonly witness: Witness;
   readonly scheduler: Scheduler;
-  readonly dice: Dice;
-  readonly clock: { nowMs: number };
+  /** Whose call the CRM is working on. */
+  readonly calling: AsyncLocalStorage<Term>;
   life: Life;
+  /** How many calls there were when the push was paused with nothing under way; null: it is not. */
+  pausedAt: number | null;
+  /** What nobody expected to be thrown. */
+  readonly unexpected: unknown[];
 }
 
 /** What a process has in memory. */
@@ -58,65 +62,60 @@ export interface Life {
   isReady: boolean;
 }
 
-const START_MS = Date.UTC(2026, 0, 1);
-
-export const createWorld = (schedule: Schedule): World => {
-  const clock = { nowMs: START_MS };
-  const account = createSandboxAccount({ clock: { now: () => new Date(clock.nowMs + schedule.skewMs) }, customFields: CUSTOM_FIELDS });
+export const createWorld = (schedule: Schedule, database: SimDatabase): World => {
+  const clock = { now: () => new Date(database.now() + schedule.skewMs) };
+  const account = createSandboxAccount({ clock, customFields: CUSTOM_FIELDS });
   for (const kind of ['companies', 'deals', 'activities'] as const) for (const name of ['A', 'B', 'C']) account.addRecord(kind, name);
-  const epoch = { number: 1 };
-  const mirror = createFakeMirror({ lease: { epoch: () => epoch.number }, now: () => new Date(clock.nowMs) });
-  const scheduler = new Scheduler();
-  const history = new History(mirror, account, DEFS);
+  const scheduler = new Scheduler(database.pace);
+  const history = new History(database, account, DEFS);
+  database.setObserver(history);
   const witness = new Witness(history);
-  const terms: { now: Term | null } = { now: null };
-  const crm = createFakeCrm({ account, mode: schedule.mode, pause: ({ phase }) => pause(scheduler, terms.now, phase, witness) });
-  const beginLife = (): Life => {
-    const term: Term = { dead: false, refuseNext: false };
-    terms.now = term;
-    return { term, ...createLife(schedule, clock, crm, stepwise(mirror, scheduler, term, witness), witness) };
-  };
-  const world: World = {
-    schedule,
+  const calling = new AsyncLocalStorage<Term>();
+  const crm = createFakeCrm({
     account,
-    crm,
-    mirror,
-    history,
-    witness,
-    scheduler,
-    dice: createDice(schedule.seed ^ 0x5eed),
-    clock,
-    life: beginLife(),
-  };
-  revivals.set(world, () => {
-    epoch.number += 1;
-    mirror.setLeaderEpoch(epoch.number);
-    world.life = beginLife();
+    mode: schedule.mode,
+    pause: ({ phase }) => pause(scheduler, calling.getStore() ?? null, phase, witness),
   });
-  return world;
+  const world = { schedule, account, crm, database, history, witness, scheduler, calling, pausedAt: null, unexpected: [] };
+  return { ...world, life: beginLife(world, 1) };
 };
 
-const revivals = new WeakMap<World, () => void>();
+const beginLife = (world: Omit<World, 'life'>, epoch: number): Life => {
+  const term: Term = { epoch, dead: false, refuseNext: false, frozenUntil: 0, deposed: 'no' };
+  return { term, ...createLife(world, term) };
+};
 
 /** The process dies where it stands and another one takes over under a new epoch; only the database and the CRM remember. */
-export const crashAndRestart = (world: World): void => {
-  world.scheduler.crash(world.life.term);
-  revivals.get(world)?.();
+export const crashAndRestart = (world: World): Promise<void> | undefined => {
+  const { term } = world.life;
+  world.scheduler.crash(term);
+  world.life = beginLife(world, term.epoch + 1);
+  return world.database.lead(term.epoch + 1) ?? undefined;
+};
+
+/** It stands still, another one takes over, and after so many steps it wakes up and goes on where it was. */
+export const freezeAndTakeOver = (world: World, { forSteps, endsSessions }: Freeze): Promise<void> | undefined => {
+  const { term } = world.life;
+  term.deposed = endsSessions ? 'sessions ended' : 'yes';
+  world.scheduler.freeze(term, forSteps);
+  world.life = beginLife(world, term.epoch + 1);
+  return world.database.lead(term.epoch + 1) ?? undefined;
 };
 
 const pause = async (scheduler: Scheduler, term: Term | null, phase: 'sent' | 'processed', witness: Witness): Promise<void> => {
   // What the account has just done for a call is the sync's doing, whatever happens next.
-  if (phase === 'processed') witness.callProcessed();
+  if (phase === 'processed') {
+    witness.callProcessed();
+    if (term !== null && term.deposed !== 'no') witness.trespasses.push('a leader that was deposed sent a call');
+  }
   await scheduler.step(term);
 };
 
 const createLife = (
-  schedule: Schedule,
-  clock: { readonly nowMs: number },
-  fake: FakeCrm,
-  mirror: Mirror,
-  witness: Witness,
+  { schedule, database, crm: fake, scheduler, witness, calling }: Omit<World, 'life'>,
+  term: Term,
 ): Omit<Life, 'term'> => {
+  const mirror = stepwise(database.mirror(term.epoch), scheduler, term, witness);
   const store = createCapabilityStore(mirror);
   const found: Capabilities =
     schedule.mode === 'documented'
@@ -131,41 +130,62 @@ const createLife = (
           customFields: true,
         };
   store.set(found);
-  const simClock: Clock = { now: () => new Date(clock.nowMs), monotonicMs: () => clock.nowMs, sleep: async () => {} };
+  const simClock: Clock = { now: () => new Date(database.now()), monotonicMs: () => database.now(), sleep: async () => {} };
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps: SyncDeps = {
-    crm: watched(fake, clock, witness),
+    crm: watched(fake, { database, witness, calling, searchLagMs: schedule.searchLagMs ?? 0 }, term),
     mirror,
     clock: simClock,
     random: () => 0.5,
     log: silent,
     settings: {
       conflictPolicy: schedule.policy,
+      writeMode: schedule.writeMode ?? 'merged',
       backoff: { minMs: 1000, maxMs: 8000 },
-      // The brake has its own tests; here it would only hide what goes wrong behind it.
-      brake: { rows: 1000, share: 1, max: 1000 },
+      // Mostly out of the way: it would hide what goes wrong behind it.
+      brake: { rows: schedule.brakeRows ?? 1000, share: schedule.brakeRows === undefined ? 1 : 0, max: 1000 },
       changeLogDays: 90,
+      externalIdField: null,
       createRecheckMs: 500,
+      createGraceMs: 1000,
       overlapMs: 120_000,
       freshMs: schedule.freshMs,
       pushConcurrency: 3,
     },
     capabilities: store,
-    maySend: () => true,
+    maySend: () => term.deposed === 'no',
     signal: stopping.signal,
     giveUp: giveUp.signal,
   };
   return { deps, memory: watchedMemory(witness), isReady: false };
 };
 
-/** Tells the witness when a pull of changes begins, … */
-const watched = (crm: FakeCrm, clock: { readonly nowMs: number }, witness: Witness): Crm => ({
-  ...crm,
-  list: async (params, options) => {
-    if (options.lane === 'changes' && params.page === 1) witness.pullBegins(clock.nowMs);
-    return await crm.list(params, options);
-  },
-});
+interface Watching extends Pick<World, 'database' | 'witness' | 'calling'> {
+  readonly searchLagMs: number;
+}
+
+/** Says whose call it is, keeps what is young from the search, and tells the witness when a pull of changes begins, … */
+const watched = (crm: FakeCrm, { database, witness, calling, searchLagMs }: Watching, term: Term): Crm => {
+  const isIndexed = ({ createdAt }: RemoteContact, now: Date | null): boolean =>
+    createdAt === null || now === null || createdAt.getTime() <= now.getTime() - searchLagMs;
+  const own: Pick<Crm, 'list' | 'search'> = {
+    list: async (params, options) => {
+      if (options.lane === 'changes' && params.page === 1) witness.pullBegins(database.now());
+      return await crm.list(params, options);
+    },
+    search: async (params, options) => {
+      const answer = await crm.search(params, options);
+      if (!answer.ok || searchLagMs === 0) return answer;
+      return { ...answer, value: { ...answer.value, records: answer.value.records.filter((one) => isIndexed(one, answer.meta.date)) } };
+    },
+  };
+  return new Proxy<Crm>(crm, {
+    get: (_, name) => {
+      const method = { ...crm, ...own }[name as keyof Crm] as (...parameters: unknown[]) => unknown;
+      return (...parameters: unknown[]) => calling.run(term, () => method(...parameters));
+    },
+  });
+};
 
 /** … and when one went through: that is when the push takes note of it. */
 const watchedMemory = (witness: Witness): PushMemory => {
@@ -183,33 +203,36 @@ const watchedMemory = (witness: Witness): PushMemory => {
 };
 
 /** The mirror with a step before every statement, before a commit and after it. */
-const stepwise = (mirror: FakeMirror, scheduler: Scheduler, term: Term, witness: Witness): Mirror => {
-  const step = async (): Promise<void> => {
+const stepwise = (mirror: Mirror, scheduler: Scheduler, term: Term, witness: Witness): Mirror => {
+  const step = async (isInside = false): Promise<void> => {
     await scheduler.step(term);
-    if (!term.refuseNext) return;
+    const isEnded = isInside && term.deposed === 'sessions ended';
+    if (!term.refuseNext && !isEnded) return;
     term.refuseNext = false;
     throw new StatementFailed();
   };
-  const wrap = <T extends object>(target: T): T =>
+  const wrap = <T extends object>(target: T, isInside: boolean): T =>
     new Proxy(target, {
       get: (object, name) => {
         const method = object[name as keyof T];
         if (typeof method !== 'function') return method;
         return async (...parameters: unknown[]): Promise<unknown> => {
-          await step();
+          await step(isInside);
           witness.statement(String(name), parameters);
           return (await Reflect.apply(method, object, parameters)) as unknown;
         };
       },
     });
-  const statements = wrap<Mirror>(mirror);
+  const statements = wrap<Mirror>(mirror, false);
   const transaction: Mirror['transaction'] = async (steps) => {
     await step();
+    const isTooLate = term.deposed !== 'no';
     const result = await mirror.transaction(async (tx) => {
-      const ended = await steps(wrap<MirrorTx>(tx));
-      await step();
+      const ended = await steps(wrap<MirrorTx>(tx, true));
+      await step(true);
       return ended;
     });
+    if (isTooLate) witness.trespasses.push('a leader that was deposed wrote to the database');
     await step();
     return result;
   };

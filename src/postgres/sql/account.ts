@@ -4,7 +4,10 @@
 export const NOW = `select date_trunc('milliseconds', clock_timestamp()) as now`;
 export const CONTACT_COUNT = `select count(*) as contacts from crm.contacts`;
 export const ACCOUNT = `
-select changes_watermark, trash_watermark, first_sweep_at, last_complete_sweep_at, paused_at is not null as paused from sync.account`;
+select changes_watermark, trash_watermark, first_sweep_at, last_complete_sweep_at, paused_at is not null as paused,
+  identity_hold_id, case when identity_hold_id is not null then sync.identity_swept() end as identity_swept,
+  exists (select from sync.marks where reason = 'twin') as twins
+from sync.account`;
 export const CAPABILITIES = `select jsonb_object_agg(name, value) as found, min(checked_at) as checked_at from sync.capabilities`;
 /** The time moves even where nothing differs: it says when to look again. */
 export const SAVE_CAPABILITIES = `

@@ -2,7 +2,7 @@
  * A page's new contacts: rows, states and links in one statement. Ids are taken first, so that the parts join by id; a contact that comes
  * back from a tombstone brings its old one. No ON CONFLICT on the rows: it would overwrite edits that nobody merged, and an id that exists
  * already is a fault that the caller has to see (23505). A trigger of the user's that suppresses an insert leaves the contact out of the
- * answer. Foreign keys are checked at the end of the statement, so the links may stand beside their row.
+ * answer. What was in conflict about a row that comes back is decided: both sides are the record now. Foreign keys are checked at the end of the statement, so the links may stand beside their row.
  */
 import { ALL_LINK_TABLES, FIELDS, FIELDS_TYPED, fieldsOf, logWhatTriggersChanged } from './columns.ts';
 
@@ -28,7 +28,11 @@ with incoming as materialized (
   from inserted i join incoming w on w.id = i.id order by i.id
   on conflict (contact_id) do update set crm_id = excluded.crm_id, base = excluded.base, base_hash = excluded.base_hash,
     extra_hash = excluded.extra_hash, companies = excluded.companies, deals = excluded.deals, activities = excluded.activities,
-    deleted_at = null, deleted_by = null, gone_at = null, hidden_at = null, hold_id = null
+    sent = null, deleted_at = null, deleted_by = null, gone_at = null, hidden_at = null, hold_id = null
+), decided as (
+  update sync.conflicts c set state = 'decided', outcome = 'crm', decided_at = clock_timestamp(), decided_by = 'relate-mirror'
+  from incoming w
+  where w.contact_id is not null and c.contact_id = w.contact_id and c.state = 'open'
 ), ${ALL_LINK_TABLES.map(insertLinks).join(', ')}, wrote as (
   select w.id, ${fieldsOf('w')} from incoming w
 ), logged as (${logWhatTriggersChanged('inserted', 'wrote')}

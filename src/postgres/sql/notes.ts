@@ -18,18 +18,33 @@ where (c.base, c.local, c.remote, c.compared, c.policy)
 export const MARK = `
 insert into sync.marks (crm_id, reason)
 select distinct * from unnest($1::bigint[], $2::text[]) as m(crm_id, reason) order by 1, 2
-on conflict (crm_id, reason) do update set marked_at = excluded.marked_at`;
+on conflict (crm_id, reason) do update set marked_at = excluded.marked_at, next_attempt_at = excluded.next_attempt_at`;
+/** Doubled by each attempt, from $3 up to $4 milliseconds: a row that a user keeps locked must not be asked for round after round. */
+export const PUT_OFF = `
+insert into sync.marks as o (crm_id, reason, attempts, next_attempt_at)
+select distinct m.crm_id, m.reason, 1, clock_timestamp() + $3 * interval '1 millisecond'
+from unnest($1::bigint[], $2::text[]) as m(crm_id, reason) order by 1, 2
+on conflict (crm_id, reason) do update set marked_at = excluded.marked_at, attempts = o.attempts + 1,
+  next_attempt_at = clock_timestamp() + least($4::float8, $3 * 2 ^ least(o.attempts, 20)) * interval '1 millisecond'`;
+export const DEFERRED = `select crm_id from sync.marks where crm_id = any($1::bigint[]) and reason = 'deferred'`;
 export const MARK_ALL = `
 insert into sync.marks (crm_id, reason)
 select c.crm_id, r.reason from crm.contacts c cross join unnest($1::text[]) as r(reason)
 where c.crm_id is not null order by c.crm_id, r.reason
-on conflict (crm_id, reason) do update set marked_at = excluded.marked_at`;
+on conflict (crm_id, reason) do update set marked_at = excluded.marked_at, next_attempt_at = excluded.next_attempt_at`;
 export const UNMARK = `delete from sync.marks where crm_id = any($1::bigint[]) and reason = any($2::text[]) and marked_at <= $3`;
-/** A whole millisecond is compared, since $3 has no finer one: a mark made just before $3 was taken belongs to this round. */
+/**
+ * A whole millisecond is compared, since $3 has no finer one: a mark made just before $3 was taken belongs to this round. Reason by reason, so
+ * that each is a walk of the index marks_due from its start, however many marks wait for another reason.
+ */
 export const MARKS = `
-select crm_id, reason from sync.marks
-where reason = any($1::text[]) and date_trunc('milliseconds', marked_at) <= $3
-order by marked_at, crm_id, reason limit $2`;
+select m.crm_id, m.reason from unnest($1::text[]) as r(reason)
+cross join lateral (
+  select crm_id, reason, next_attempt_at from sync.marks
+  where reason = r.reason and date_trunc('milliseconds', next_attempt_at) <= $3 and date_trunc('milliseconds', marked_at) <= $3
+  order by reason, next_attempt_at, crm_id limit $2
+) m
+order by m.next_attempt_at, m.crm_id, m.reason limit $2`;
 
 export const COUNT_MARKS = `select count(*) as marks from sync.marks where reason = any($1::text[])`;
 

@@ -34,11 +34,10 @@ insert into sync.contact_state as s (contact_id, crm_id) values ($1, $2)
 on conflict (contact_id) do update set crm_id = excluded.crm_id where s.crm_id is distinct from excluded.crm_id`;
 
 export const UNPAIR_ROW = `update crm.contacts set crm_id = null where id = $1 and crm_id is not null`;
+/** The base stays: should the contact be restored there, what changed since is told from it. */
 export const UNPAIR_STATE = `
-update sync.contact_state set crm_id = null, base = null, base_hash = null, extra_hash = null, companies = null, deals = null,
-  activities = null, gone_at = null
-where contact_id = $1
-  and (crm_id, base_hash, extra_hash, companies, deals, activities, gone_at) is distinct from (null, null, null, null, null, null, null)`;
+update sync.contact_state set crm_id = null, former_crm_id = crm_id, sent = null, gone_at = null
+where contact_id = $1 and crm_id is not null`;
 
 /** Creates whose outcome may still be out there. Partial index contact_state_open_intent. */
 export const OLDEST_OPEN_CREATE = `select min(intent_at) as at from sync.contact_state where intent_at is not null and attempt is not null`;

@@ -8,7 +8,7 @@ select s.contact_id, s.crm_id, s.base_hash, s.extra_hash, s.companies, s.deals, 
   c.crm_updated_at, c.id is not null as has_row,
   date_trunc('milliseconds', s.settled_at + interval '999 microseconds') as settled_at,
   date_trunc('milliseconds', s.deleted_at + interval '999 microseconds') as deleted_at,
-  s.attempt is not null as busy, s.gone_at, s.hidden_at
+  s.attempt is not null as busy, s.gone_at, s.hidden_at, s.hold_id
 from sync.contact_state s
 left join crm.contacts c on c.id = s.contact_id
 where s.crm_id = any($1::bigint[])`;

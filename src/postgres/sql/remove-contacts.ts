@@ -7,6 +7,8 @@
 export const REMOVE_CONTACTS = `
 with gone as (
   delete from crm.contacts where id = any($1::bigint[]) returning id, crm_id
+), counted as (
+  insert into sync.damage (direction, contact_id, op) select 'pull', id, 'delete' from gone
 ), logged as (
   update sync.change_log set state = 'merged', settled_at = clock_timestamp(), next_attempt_at = null
   where contact_id = any($1::bigint[]) and settled_at is null
@@ -18,7 +20,7 @@ left join gone g on g.id = w.id
 where g.id is not null or exists (select from sync.contact_state t where t.contact_id = w.id)
 order by w.id
 on conflict (contact_id) do update set deleted_at = clock_timestamp(), deleted_by = 'crm', base = null, base_hash = null, extra_hash = null,
-  companies = null, deals = null, activities = null, gone_at = null, hidden_at = null, hold_id = null
+  companies = null, deals = null, activities = null, sent = null, gone_at = null, hidden_at = null, hold_id = null
 where s.deleted_at is null or s.base_hash is not null
 )
 select (select count(*) from crm.contacts where id = any($1::bigint[])) - (select count(*) from gone) as suppressed`;

@@ -1,6 +1,6 @@
 /** Runs, their cursors and the ids a sweep has seen. */
 
-const RUN = `id, kind, state, with_links, started_at, cursor`;
+const RUN = `id, kind, state, with_links, requested_at is not null as is_requested, started_at, cursor`;
 
 export const START_RUN = `
 insert into sync.runs (kind, state, with_links, started_at, epoch) values ($1, 'running', $2, clock_timestamp(), $3) returning ${RUN}`;

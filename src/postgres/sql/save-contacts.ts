@@ -52,10 +52,11 @@ on conflict (contact_id) do update set
   extra_hash = coalesce(excluded.extra_hash, s.extra_hash),
   companies = case when excluded.base_hash is null then s.companies else excluded.companies end,
   deals = case when excluded.base_hash is null then s.deals else excluded.deals end,
-  activities = case when excluded.base_hash is null then s.activities else excluded.activities end
+  activities = case when excluded.base_hash is null then s.activities else excluded.activities end,
+  sent = case when excluded.base_hash is null then s.sent end
 where (excluded.base_hash is not null
-    and (excluded.base, excluded.base_hash, excluded.companies, excluded.deals, excluded.activities)
-      is distinct from (s.base, s.base_hash, s.companies, s.deals, s.activities))
+    and (excluded.base, excluded.base_hash, excluded.companies, excluded.deals, excluded.activities, null::jsonb)
+      is distinct from (s.base, s.base_hash, s.companies, s.deals, s.activities, s.sent))
   or (excluded.extra_hash is not null and excluded.extra_hash is distinct from s.extra_hash)`;
 
 /**

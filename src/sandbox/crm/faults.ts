@@ -114,23 +114,26 @@ const FAULTS: { readonly [K in FaultKind]: (process: () => Answer, spec: FaultSp
 /** Told apart from a refused record by `error` instead of `message`. */
 export const apiAccessRevoked = (): Answer => ({ status: 403, body: { error: 'You are not authorized to perform API requests.' } });
 
-interface Pending extends FaultSpec {
+/** What every scripted fault tells, whatever it does. */
+type Scripted = Pick<FaultSpec, 'call' | 'times' | 'match'>;
+interface Pending<S> {
+  readonly spec: S;
   left: number;
   fired: number;
 }
 
-export interface FaultScript {
-  add(spec: FaultSpec): FaultHandle;
+export interface FaultScript<S extends Scripted = FaultSpec> {
+  add(spec: S): FaultHandle;
   clear(): void;
   /** The first scripted fault that fits; it is used up by this. */
-  take(request: SandboxRequest): FaultSpec | null;
+  take(request: SandboxRequest): S | null;
 }
 
-export const createFaultScript = (): FaultScript => {
-  let pending: Pending[] = [];
+export const createFaultScript = <S extends Scripted = FaultSpec>(): FaultScript<S> => {
+  let pending: Pending<S>[] = [];
   return {
     add(spec) {
-      const entry: Pending = { ...spec, left: spec.times ?? 1, fired: 0 };
+      const entry: Pending<S> = { spec, left: spec.times ?? 1, fired: 0 };
       pending.push(entry);
       return {
         get fired() {
@@ -143,13 +146,14 @@ export const createFaultScript = (): FaultScript => {
       pending = [];
     },
     take(request) {
-      const fits = (entry: Pending): boolean => (entry.call === 'any' || entry.call === request.call) && (entry.match?.(request) ?? true);
+      const fits = ({ spec }: Pending<S>): boolean =>
+        (spec.call === 'any' || spec.call === request.call) && (spec.match?.(request) ?? true);
       const entry = pending.find(fits);
       if (entry === undefined) return null;
       entry.fired += 1;
       entry.left -= 1;
       if (entry.left <= 0) pending = pending.filter((other) => other !== entry);
-      return entry;
+      return entry.spec;
     },
   };
 };

@@ -6,7 +6,9 @@ import type { SandboxAccount } from './account.ts';
 import type { CallContext } from './api.ts';
 import { toId } from './links.ts';
 import { createFaultScript, decide, json } from './faults.ts';
-import type { FaultHandle, FaultSpec, Outcome, SandboxRequest } from './faults.ts';
+import type { FaultHandle, FaultScript, FaultSpec, SandboxRequest } from './faults.ts';
+import { decidePartial, isPartial } from './partial-faults.ts';
+import type { PartialFaultSpec, PartialOutcome as Outcome, Process } from './partial-faults.ts';
 import { passGate, wantsJson } from './gate.ts';
 import type { GateState } from './gate.ts';
 import { parsePhpQuery } from './php-query.ts';
@@ -34,6 +36,7 @@ export interface SandboxOptions {
   readonly port?: number;
 }
 
+type AnyFault = FaultSpec | PartialFaultSpec;
 type RequestHook = (request: SandboxRequest) => void | Promise<void>;
 
 export interface SandboxServer {
@@ -41,7 +44,7 @@ export interface SandboxServer {
   readonly url: string;
   readonly account: SandboxAccount;
   /** Faults strike in the order they were scripted, after the gate (session, token, rate) let the request pass. */
-  fault(spec: FaultSpec): FaultHandle;
+  fault(spec: AnyFault): FaultHandle;
   clearFaults(): void;
   /** Awaited after a request arrived and before it is processed: the place for an edit that races with it. Returns how to stop. */
   onRequest(hook: RequestHook): () => void;
@@ -69,7 +72,7 @@ interface Running {
   readonly account: SandboxAccount;
   readonly gate: GateState;
   readonly rateLimit: ReturnType<typeof createRateLimit>;
-  readonly faults: ReturnType<typeof createFaultScript>;
+  readonly faults: FaultScript<AnyFault>;
   readonly hooks: Set<RequestHook>;
   readonly closing: AbortController;
   mode: SandboxMode;
@@ -103,9 +106,9 @@ const toSandboxRequest = (request: Request, call: Route['call']): SandboxRequest
 });
 
 const statusOf = (outcome: Outcome): number | null =>
-  outcome.wire === 'json' ? outcome.answer.status : outcome.wire === 'html' ? outcome.status : null;
+  outcome.wire === 'json' || outcome.wire === 'half-json' ? outcome.answer.status : outcome.wire === 'html' ? outcome.status : null;
 
-const log = ({ account }: Running, request: SandboxRequest, outcome: Outcome, fault: FaultSpec | null, at: Date): void => {
+const log = ({ account }: Running, request: SandboxRequest, outcome: Outcome, fault: AnyFault | null, at: Date): void => {
   const { call, method, path, body } = request;
   account.calls.add({ call, method, path, id: toId(request.id), body, status: statusOf(outcome), fault: fault?.kind ?? null, at });
 };
@@ -142,7 +145,9 @@ const answerCall = async (running: Running, route: Route, request: Request): Pro
   for (const hook of running.hooks) await hook(call);
   if (running.closing.signal.aborted) return { outcome: { wire: 'reset' }, headers: {} };
   const fault = passage.refusal === null ? running.faults.take(call) : null;
-  const outcome = passage.refusal ?? decide(fault, () => route.run(running.account.api, call, context));
+  const carryOut: Process = (changed) => route.run(running.account.api, { ...call, ...changed }, context);
+  const outcome =
+    passage.refusal ?? (fault !== null && isPartial(fault) ? decidePartial(fault, call, carryOut) : decide(fault, () => carryOut()));
   log(running, call, outcome, fault, at);
   await pause(running);
   return running.closing.signal.aborted ? { outcome: { wire: 'reset' }, headers: {} } : { outcome, headers: passage.headers };
@@ -186,7 +191,7 @@ export const startSandbox = async (options: SandboxOptions): Promise<SandboxServ
     account,
     gate: { token, apiAccess: true },
     rateLimit: createRateLimit(account, ratePerMinute),
-    faults: createFaultScript(),
+    faults: createFaultScript<AnyFault>(),
     hooks: new Set(),
     closing: new AbortController(),
     mode,

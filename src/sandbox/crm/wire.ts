@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import type { Answer } from './answer.ts';
-import type { Outcome } from './faults.ts';
+import type { PartialOutcome } from './partial-faults.ts';
 
 const page = (title: string): string => `<!DOCTYPE html><html><head><title>${title}</title></head><body><h1>${title}</h1></body></html>`;
 
@@ -32,11 +32,19 @@ const sendTruncated = async (reply: FastifyReply, { status, body }: Answer): Pro
 };
 
 /** Resolves once the answer is handed over, or the connection is gone. */
-export const sendOutcome = async (reply: FastifyReply, outcome: Outcome, asJson: boolean): Promise<void> => {
+export const sendOutcome = async (reply: FastifyReply, outcome: PartialOutcome, asJson: boolean): Promise<void> => {
   switch (outcome.wire) {
     case 'json':
       await sendJson(reply.headers(outcome.headers ?? {}), outcome.answer, asJson);
       return;
+    case 'half-json': {
+      const text = JSON.stringify(outcome.answer.body ?? null);
+      await reply
+        .code(outcome.answer.status)
+        .type('application/json')
+        .send(text.slice(0, Math.floor(text.length / 2)));
+      return;
+    }
     case 'html':
       await sendHtml(reply.headers(outcome.headers ?? {}), outcome.status);
       return;

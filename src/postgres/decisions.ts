@@ -1,0 +1,99 @@
+/**
+ * What waits for a person, and what he decides. Works with or without a daemon: the decisions are the SQL functions that anybody may call, and
+ * whoever leads next carries them out.
+ */
+import pg from 'pg';
+import { z } from 'zod';
+
+const PlanLine = z.looseObject({
+  contact_id: z.number().nullable(),
+  crm_id: z.number().nullable(),
+  op: z.string().nullable(),
+  fields: z.array(z.string()).optional(),
+  links: z.record(z.string(), z.array(z.number())).optional(),
+});
+export type PlanLine = z.infer<typeof PlanLine>;
+
+/** An open hold with a summary of its plan; the whole plan is in `sync.holds`. */
+const HoldRow = z.object({
+  id: z.coerce.number(),
+  direction: z.enum(['push', 'pull']),
+  cause: z.string(),
+  reason: z.string(),
+  rows: z.coerce.number(),
+  created_at: z.date(),
+  /** How many contacts, by op. */
+  counts: z.record(z.string(), z.coerce.number()),
+  first: z.array(PlanLine),
+});
+export type HoldRow = z.infer<typeof HoldRow>;
+
+const ConflictRow = z.object({
+  id: z.coerce.number(),
+  contact_id: z.coerce.number(),
+  crm_id: z.coerce.number().nullable(),
+  field: z.string(),
+  base: z.unknown(),
+  local: z.unknown(),
+  remote: z.unknown(),
+  policy: z.string().nullable(),
+  at: z.date(),
+});
+export type ConflictRow = z.infer<typeof ConflictRow>;
+
+export interface Decisions {
+  openHolds(): Promise<readonly HoldRow[]>;
+  /** Answers why it was refused, in the database's words, or null where it was decided. */
+  decideHold(holdId: number, how: 'approve' | 'reject'): Promise<string | null>;
+  openConflicts(): Promise<readonly ConflictRow[]>;
+  /** `choice`: crm, mirror or a value as JSON. Answers as decideHold. */
+  resolveConflict(conflictId: number, choice: string): Promise<string | null>;
+}
+
+/** Lines of a plan that are shown: enough to see what it is about. */
+export const LINES_SHOWN = 10;
+const OPEN_HOLDS = `
+  select h.id, h.direction, h.cause, h.reason, h.rows, h.created_at, coalesce(c.counts, '{}') as counts, coalesce(f.first, '[]') as first
+  from sync.holds h
+  cross join lateral (
+    select jsonb_object_agg(o.op, o.contacts) as counts from (
+      select coalesce(line ->> 'op', 'other') as op, count(*) as contacts
+      from jsonb_array_elements(h.plan) line where not line ? 'released' group by 1
+    ) o
+  ) c
+  cross join lateral (
+    select jsonb_agg(l.line order by l.ord) as first from (
+      select p.line, p.ord from jsonb_array_elements(h.plan) with ordinality p(line, ord)
+      where not p.line ? 'released' order by p.ord limit ${LINES_SHOWN}
+    ) l
+  ) f
+  where h.state = 'open' order by h.id`;
+const OPEN_CONFLICTS = `
+  select f.id, f.contact_id, s.crm_id, f.field, f.base, f.local, f.remote, f.policy, f.at
+  from sync.conflicts f left join sync.contact_state s on s.contact_id = f.contact_id
+  where f.state = 'open' order by f.id`;
+const DECIDE = { approve: 'select sync.approve($1)', reject: 'select sync.reject($1)' } as const;
+const RESOLVE = 'select sync.resolve($1, $2)';
+
+/**
+ * no_data_found and object_not_in_prerequisite_state: not there, or decided already. The others: the value chosen is none that the field can
+ * hold; what their messages quote is what the person has just typed.
+ */
+const REFUSALS: ReadonlySet<string> = new Set(['P0002', '55000', '22023', '22P02', '23514']);
+
+const refusalOf = async (pool: pg.Pool, text: string, values: readonly unknown[]): Promise<string | null> => {
+  try {
+    await pool.query(text, [...values]);
+    return null;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && REFUSALS.has(error.code ?? '')) return error.message;
+    throw error;
+  }
+};
+
+export const createDecisions = (pool: pg.Pool): Decisions => ({
+  openHolds: async () => z.array(HoldRow).parse((await pool.query(OPEN_HOLDS)).rows),
+  decideHold: async (holdId, how) => await refusalOf(pool, DECIDE[how], [holdId]),
+  openConflicts: async () => z.array(ConflictRow).parse((await pool.query(OPEN_CONFLICTS)).rows),
+  resolveConflict: async (conflictId, choice) => await refusalOf(pool, RESOLVE, [conflictId, choice]),
+});

@@ -1,0 +1,109 @@
+/** Capture, the daemon's own writes, and what Postgres refuses by itself. */
+import { patch, type Mutant } from './mutant.ts';
+
+const CAPTURE = 'drizzle/0003_capture.sql';
+const TESTS = 'test/postgres/capture.test.ts';
+const MIRROR = 'test/postgres/mirror.test.ts';
+
+export const CAPTURE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'links that go with their row are logged',
+    promise: 5,
+    patches: [
+      patch(
+        CAPTURE,
+        `from old_rows o
+    cross join lateral (select crm_id from crm.contacts where id = o.contact_id offset 0) c;`,
+        `from old_rows o
+    left join lateral (select crm_id from crm.contacts where id = o.contact_id offset 0) c on true;`,
+      ),
+    ],
+    tests: [{ file: TESTS, name: 'a delete logs all values and the crm_id, and not the links that go with the row' }],
+  },
+  {
+    name: 'capture not ENABLE ALWAYS',
+    promise: 1,
+    patches: [
+      patch(
+        CAPTURE,
+        `enable always trigger relate_mirror_capture_insert, enable always trigger`,
+        `enable trigger relate_mirror_capture_insert, enable always trigger`,
+      ),
+    ],
+    tests: [{ file: TESTS, name: 'is not escaped by session_replication_role' }],
+  },
+  {
+    name: 'crm_id writable by anybody',
+    promise: 3,
+    patches: [patch('drizzle/0002_guards.sql', `    when new.crm_id is distinct from old.crm_id then 'crm_id'\n`, '')],
+    tests: [{ file: 'test/postgres/capture-refusals.test.ts' }],
+  },
+  {
+    name: 'our own writes captured',
+    promise: 4,
+    patches: [patch('src/postgres/mirror-session.ts', `      await query(ANNOUNCE);\n`, '')],
+    tests: [{ file: MIRROR, name: 'logs nothing of its own writing' }],
+  },
+  {
+    name: 'announcement not renewed after a rollback to a savepoint',
+    promise: 4,
+    patches: [patch('src/postgres/mirror-session.ts', `        announced = before;\n`, '')],
+    tests: [
+      { file: MIRROR, name: 'answers null for a savepoint without refusal, announces writes anew after one, and passes other errors on' },
+    ],
+  },
+  {
+    name: "what a user's trigger makes of our write not logged",
+    promise: 1,
+    patches: [patch('src/postgres/sql/columns.ts', 'and diff.new_values is not null`;', 'and false`;')],
+    tests: [{ file: MIRROR, name: "logs what a person's trigger made of our write as that person's edit" }],
+  },
+  {
+    name: 'suppressed write taken for done',
+    promise: 2,
+    patches: [patch('src/postgres/mirror-write.ts', 'if (answer !== undefined && answer.suppressed > 0)', 'if (answer === undefined)')],
+    tests: [{ file: 'test/sync/user-triggers.test.ts', name: 'leaves an edit of the CRM parked, not overwritten by the next edit here' }],
+  },
+  {
+    name: 'rows rewritten that do not change',
+    promise: 4,
+    patches: [
+      patch(
+        'src/postgres/sql/save-contacts.ts',
+        `  where c.id = t.id and (\${fieldsOf('c')}, c.extra, c.crm_created_at, c.crm_updated_at)
+    is distinct from (\${fieldsOf('t')}, t.extra, t.crm_created_at, t.crm_updated_at)\n`,
+        '  where c.id = t.id\n',
+      ),
+    ],
+    tests: [{ file: MIRROR, name: 'writes no row version where nothing differs' }],
+  },
+  {
+    name: 'an update that changes nothing is logged',
+    promise: 4,
+    patches: [patch(CAPTURE, `and jsonb_strip_nulls(o.custom_fields) is distinct from jsonb_strip_nulls(n.custom_fields));`, `);`)],
+    tests: [{ file: TESTS, name: 'that changes nothing logs nothing, an added null key included' }],
+  },
+  {
+    name: 'NOTIFY from every transaction',
+    promise: 8,
+    patches: [patch(CAPTURE, 'and pg_try_advisory_xact_lock(7210, 1) then', 'then')],
+    tests: [{ file: TESTS, name: 'does not come while another transaction that will notify is open' }],
+  },
+  {
+    name: 'TRUNCATE lets everything go unlogged',
+    promise: 1,
+    patches: [
+      patch(
+        'drizzle/0002_guards.sql',
+        `'contact_companies', 'contact_deals', 'contact_activities'] loop
+    execute format(
+      'create trigger zz_relate_mirror_guard_truncate`,
+        `'contact_companies', 'contact_deals', 'contact_activities'] loop
+    continue;
+    execute format(
+      'create trigger zz_relate_mirror_guard_truncate`,
+      ),
+    ],
+    tests: [{ file: 'test/postgres/capture-refusals.test.ts', name: 'TRUNCATE of %s is refused' }],
+  },
+];

@@ -1,0 +1,35 @@
+/** WRITE_MODE=ordered: each value that somebody set here was in the CRM, or was decided, and came there in the order of the commits. */
+import { agreedBefore, heldSince, type Ends } from './edits-kept.ts';
+import { isElement, type Change } from './history.ts';
+import { did } from './given.ts';
+import { hasConflict, type Scene } from './scene.ts';
+
+/** Values that nobody else sets: whoever has one got it from this edit. */
+const isTelling = ({ side, by, field, value }: Change): boolean =>
+  side === 'row' && by === 'person' && value !== null && field !== 'life' && field !== 'pair' && !isElement(field);
+
+export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: readonly Change[]): readonly string[] => {
+  // Twins are paired field by field, and what was set before they met may lose then.
+  const isPlain =
+    !tag.startsWith('P') &&
+    ends.row !== null &&
+    ends.contact !== null &&
+    !changes.some(({ field, value }) => field === 'life' && value !== 'alive');
+  // What no trigger saw has no place in an order.
+  if (scene.schedule.writeMode !== 'ordered' || did(scene.schedule, 'uncaptured') || !isPlain) return [];
+  const lines: string[] = [];
+  // When the newest edit of the transactions before this one came there, and of this one.
+  let [before, latest, look] = [0, 0, 0];
+  for (const edit of changes.filter(isTelling)) {
+    const { field, value, seq } = edit;
+    if (edit.look !== look) [before, look] = [latest, edit.look];
+    const ofField = changes.filter((change) => change.field === field);
+    if (value === agreedBefore(ofField, seq)) continue;
+    const sent = ofField.find((change) => change.side === 'crm' && change.by === 'sync' && change.seq > seq && change.value === value);
+    if (sent !== undefined && sent.look < before) lines.push(`${tag}: ${field} ${value} was sent before an earlier edit`);
+    if (sent !== undefined) latest = Math.max(latest, sent.look);
+    else if (!heldSince(ofField, 'crm', value, seq) && !hasConflict(scene, tag, field, 'local', value))
+      lines.push(`${tag}: ${field} ${value} was never sent`);
+  }
+  return lines;
+};

@@ -1,0 +1,65 @@
+/** A PostgreSQL of the soak's own, with fsync on, that can die like one whose host or kernel ended it, and come back on the same port. */
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { migrateDatabase } from '../../src/postgres/migrate.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres, type EmbeddedPostgresOptions } from '../../src/sandbox/postgres/launch.ts';
+
+/** `immediate`: its own shutdown without a checkpoint. `kill`: SIGKILL to all its processes at once. Both go through crash recovery. */
+export const CRASHES = ['immediate', 'kill'] as const;
+export type Crash = (typeof CRASHES)[number];
+
+export interface OwnPostgres {
+  /** Of a superuser; the same after each restart. */
+  readonly url: string;
+  readonly port: number;
+  /** Resolves when it takes connections again. */
+  crash(how: Crash): Promise<void>;
+  /** Ends it and removes its data. */
+  remove(): Promise<void>;
+}
+
+const childrenOf = async (parent: number): Promise<readonly number[]> => {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=']);
+  const pairs = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  return pairs.flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []));
+};
+
+const kill = (pid: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself meanwhile.
+  }
+};
+
+export const startOwnPostgres = async (options: Pick<EmbeddedPostgresOptions, 'settings'> = {}): Promise<OwnPostgres> => {
+  // Not made here: whoever makes it lets the server's account in.
+  const directory = path.join(tmpdir(), `relate-mirror-soak-${randomUUID()}`);
+  const start = async (port?: number): Promise<EmbeddedPostgres> =>
+    await startEmbeddedPostgres({ directory, fsync: true, ...options, ...(port === undefined ? {} : { port }) });
+  let server = await start();
+  const { port } = server;
+  await migrateDatabase({ connectionString: server.url() });
+  return {
+    url: server.url(),
+    port,
+    crash: async (how) => {
+      const [line] = (await readFile(path.join(server.dataDirectory, 'postmaster.pid'), 'utf8')).split('\n');
+      const postmaster = Number(line);
+      if (!(postmaster > 1)) throw new Error('the server has no pid');
+      if (how === 'immediate') kill(postmaster, 'SIGQUIT');
+      // The parent first: it would restart what dies before it.
+      else for (const pid of [postmaster, ...(await childrenOf(postmaster))]) kill(pid, 'SIGKILL');
+      await server.exited;
+      server = await start(port);
+    },
+    remove: async () => {
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+};
