@@ -3,7 +3,7 @@
  *
  * - Marks first: contacts that an earlier page could not settle are read by their ids.
  * - Then the newest changes, `updated_at` descending, down to the watermark less an overlap: commits come late and times have whole
- *   seconds, so content is compared, never times. In this order an edit repeats rows and hides none.
+ *   seconds, so content is compared, never times. In this order an edit repeats rows and hides none but its own, which a last look finds.
  * - The watermark moves once, in the transaction of the last page, to the run's start on the CRM's clock. Until then a crash repeats pages.
  *   A page that lacks rows, or repeats the one before, keeps it where it is.
  * - A deletion is followed only where the CRM lists the id in its trash, here, or answers 404 for it, in the sweep.
@@ -52,7 +52,7 @@ export const pullChanges = async (deps: SyncDeps, options: PullOptions): Promise
     return { pages: 0, rowsSeen: marks.read, rowsWritten: marks.written, removed: 0, through: null, stoppedBy: null };
 
   const context = await loadContext(deps);
-  const changes = await walkFeed(deps, context, 'changes', account.changesWatermark, options);
+  const changes = await walkChanges(deps, context, account.changesWatermark, options);
   if (changes.stoppedBy !== null || options.beforePush || !deps.capabilities.get().trash) return add(changes, marks.read, marks.written);
   const trash = await walkFeed(deps, context, 'trash', account.trashWatermark ?? account.changesWatermark, options);
   return add(
@@ -67,6 +67,24 @@ const add = (report: PullReport, seen: number, written: number): PullReport => (
   rowsSeen: report.rowsSeen + seen,
   rowsWritten: report.rowsWritten + written,
 });
+
+/**
+ * An edit while several pages are read moves its contact to the front, past us; and what had been edited in it before would be passed by with it,
+ * and overwritten by the push that relies on this walk. So the front is looked at once more, until that is a single page.
+ */
+const walkChanges = async (deps: SyncDeps, context: RunContext, watermark: Date, options: PullOptions): Promise<PullReport> => {
+  const walked = await walkFeed(deps, context, 'changes', watermark, options);
+  let last = walked;
+  let all = walked;
+  for (let look = 0; look < FRONT_LOOKS_MAX && last.pages > 1 && last.through !== null && last.stoppedBy === null; look += 1) {
+    last = await walkFeed(deps, context, 'changes', watermark, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: last.through });
+    all = { ...add(last, all.rowsSeen, all.rowsWritten), pages: all.pages + last.pages, through: walked.through };
+  }
+  return all;
+};
+const FRONT_LOOKS_MAX = 3;
+/** The CRM's times have whole seconds, and a commit takes a moment; what comes later still is the scheduled pull's. */
+export const LOOK_OVERLAP_MS = 2000;
 
 const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, watermark: Date, options: PullOptions): Promise<PullReport> => {
   const since = new Date((options.since ?? watermark).getTime() - options.overlapMs);

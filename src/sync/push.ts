@@ -26,7 +26,7 @@ import { onGone, type AfterFailure } from './gone.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { endWithRow, takeSteps } from './ordered.ts';
 import { carriedBy, nextCall, type NextCall, type Progress } from './plan.ts';
-import { pullChanges } from './pull.ts';
+import { LOOK_OVERLAP_MS, pullChanges } from './pull.ts';
 import { explainTaken } from './taken.ts';
 import { hasVanished } from './vanished.ts';
 
@@ -37,8 +37,6 @@ export interface PushReport {
   readonly stoppedBy: CrmFailure | null;
 }
 
-/** The CRM's times have whole seconds, and a commit takes a moment; what comes later still is the scheduled pull's. */
-const LOOK_OVERLAP_MS = 2000;
 /** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
 const CLAIMS_PER_WORKER = 2;
 

@@ -15,6 +15,8 @@ import { createTestDatabase } from '../database.ts';
 import { RESET } from '../postgres/mirror-harness.ts';
 import type { Books, ContactState, Conflict, Hold, LoggedEdit, Marked, Observer, Row, SimDatabase } from './database.ts';
 import { openSession, type SqlSession } from './database-people.ts';
+import type { Author } from './history.ts';
+import { authorOf } from './operator-fake.ts';
 import { Traffic, watch } from './database-traffic.ts';
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -123,7 +125,8 @@ const makeDatabase = (server: Server): SimDatabase => {
   });
   people.on('connect', (client) => watch(client, traffic, (_text, run) => run()));
   let passedMs = 0;
-  const session = (isCaptured = true): SqlSession => openSession(people, (commit) => ledger.commit(commit, 'person'), isCaptured);
+  const session = (isCaptured = true, by: Author = 'person'): SqlSession =>
+    openSession(people, (commit) => ledger.commit(commit, by), isCaptured);
   return {
     mirror: (epoch) => createMirror({ pool: sync, lease: { epoch: () => epoch }, log: silent, random: () => 0 }),
     lead: async (epoch) => void (await own.query('update sync.leader set epoch = $1', [epoch])),
@@ -133,7 +136,7 @@ const makeDatabase = (server: Server): SimDatabase => {
     fingerprint: async (what) => JSON.stringify((await own.query(server.versions[what])).rows),
     setPolicy: async (field, policy) => void (await own.query('insert into sync.field_policy values ($1, $2)', [field, policy])),
     setPaused: async (paused) => void (await own.query(paused ? 'select sync.pause()' : 'select sync.resume()')),
-    resolve: (who, choice) => decide(session(), OPEN_CONFLICTS, who, 'select sync.resolve($1, $2)', [choice]),
+    resolve: (who, choice) => decide(session(true, authorOf(choice)), OPEN_CONFLICTS, who, 'select sync.resolve($1, $2)', [choice]),
     decide: (who, how) => decide(session(), OPEN_HOLDS, who, `select sync.${how}($1)`, []),
     requestRun: async (kind, withLinks) =>
       (await own.query<{ id: number }>('select sync.request_run($1, $2)::int as id', [kind, withLinks])).rows[0]?.id ?? 0,

@@ -173,10 +173,6 @@ export const MENDED: { readonly [what: string]: Schedule } = {
       { side: 'remote', act: 'edit', who: 2, edits: [{ edit: 'set', field: 'city', n: 35 }] },
     ],
   },
-};
-
-/** What nobody has mended yet. One that begins to pass moves up. */
-export const OPEN: { readonly [what: string]: Schedule } = {
   'ordered: an edit behind one that is held is not due until somebody has decided': {
     ...PLAIN,
     seed: 1_004_889,

@@ -15,8 +15,11 @@ const actionsOf = ({ events }: Schedule): readonly Action[] =>
 export const did = (schedule: Schedule, ...acts: readonly string[]): boolean =>
   actionsOf(schedule).some((action) => 'act' in action && acts.includes(action.act));
 
+export const faults = (schedule: Schedule, kind: string): boolean =>
+  actionsOf(schedule).some((action) => action.side === 'fault' && action.kind === kind);
+
 export const parkable = (schedule: Schedule): ReadonlySet<ErrorCode> => {
-  const refuses = (kind: string): boolean => actionsOf(schedule).some((action) => action.side === 'fault' && action.kind === kind);
+  const refuses = (kind: string): boolean => faults(schedule, kind);
   const codes = new Set<ErrorCode>();
   if (refuses('422')) codes.add('invalid');
   if (refuses('403-record') || did(schedule, 'hide', 'lock')) codes.add('forbidden');

@@ -156,7 +156,7 @@ const untilNothingIsDue = async (world: World): Promise<boolean> => {
     await runRounds(world, { ...QUIET_STEPS, rounds: ['sync'] });
     await runRounds(world, { ...QUIET_STEPS, rounds: ['links'] });
     const mirror = world.database.mirror(world.life.term.epoch);
-    const due = await mirror.nextDueMs({ creates: true });
+    const due = await mirror.nextDueMs({ creates: true, ordered: world.schedule.writeMode === 'ordered' });
     if (due === null && world.life.memory.orphans.size === 0 && (await mirror.countMarks(['deferred', 'links', 'activities'])) === 0)
       return true;
     await world.database.pass(Math.max(due ?? 0, 100));

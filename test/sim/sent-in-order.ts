@@ -1,7 +1,7 @@
 /** WRITE_MODE=ordered: each value that somebody set here was in the CRM, or was decided, and came there in the order of the commits. */
 import { agreedBefore, heldSince, type Ends } from './edits-kept.ts';
 import { isElement, type Change } from './history.ts';
-import { did } from './given.ts';
+import { did, faults } from './given.ts';
 import { hasConflict, type Scene } from './scene.ts';
 
 /** Values that nobody else sets: whoever has one got it from this edit. */
@@ -15,8 +15,9 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
     ends.row !== null &&
     ends.contact !== null &&
     !changes.some(({ field, value }) => field === 'life' && value !== 'alive');
-  // What no trigger saw has no place in an order.
-  if (scene.schedule.writeMode !== 'ordered' || did(scene.schedule, 'uncaptured') || !isPlain) return [];
+  // What no trigger saw has no place in an order; what the CRM refuses is parked, and goes again together with the edit that may be its cure.
+  const isRefused = did(scene.schedule, 'hide', 'lock') || ['422', '403-record'].some((kind) => faults(scene.schedule, kind));
+  if (scene.schedule.writeMode !== 'ordered' || did(scene.schedule, 'uncaptured') || isRefused || !isPlain) return [];
   const lines: string[] = [];
   // When the newest edit of the transactions before this one came there, and of this one.
   let [before, latest, look] = [0, 0, 0];
