@@ -96,7 +96,8 @@ begin
   else
     perform sync.put_fields(here.id, jsonb_build_object(conflict.field, chosen));
   end if;
-  update sync.conflicts set state = 'decided', decided_at = clock_timestamp(), decided_by = sync.effective_role(),
+  -- With what the row held when it was decided: a later edit than the one that the record told must not be lost either.
+  update sync.conflicts set state = 'decided', local = mine, decided_at = clock_timestamp(), decided_by = sync.effective_role(),
     outcome = case when choice in ('crm', 'mirror') then choice else chosen::text end
   where id = conflict_id;
   perform pg_notify('relate_mirror_change', '');

@@ -145,20 +145,32 @@ const shares = (theirs: ContactFields, fields: ContactFields): boolean =>
 const differsInEmail = (theirs: ContactFields, fields: ContactFields): boolean =>
   theirs.email !== null && fields.email !== null && theirs.email.toLowerCase() !== fields.email.toLowerCase();
 
-/** By the e-mail, which the CRM keeps unique, or by a phone together with the first or the last name; never against the e-mail. */
+/**
+ * By the e-mail, which the CRM keeps unique, or by a phone together with the first or the last name, and against the e-mail only with a phone and
+ * both: phones are unique as well, and an e-mail can have been corrected there.
+ */
 const isSamePerson = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
   const theirs = canonicalFields(record.fields, context.customFields);
-  if (differsInEmail(theirs, fields)) return false;
+  if (differsInEmail(theirs, fields)) return isNamed(theirs, fields) && shares(theirs, fields);
   if (fields.email !== null && theirs.email !== null) return true;
   const named = theirs.first_name === fields.first_name || (fields.last_name !== null && theirs.last_name === fields.last_name);
   return named && shares(theirs, fields);
 };
 
-/** The same full name, and nothing that tells them apart: there are many Anna Smiths, so a person has to decide. */
-const isNamesake = (record: RemoteContact, { fields }: CreateIntent, { context }: Job): boolean => {
-  const theirs = canonicalFields(record.fields, context.customFields);
-  if (fields.last_name === null || differsInEmail(theirs, fields)) return false;
-  return theirs.first_name === fields.first_name && theirs.last_name === fields.last_name;
+const isNamed = (theirs: ContactFields, { first_name, last_name }: ContactFields): boolean =>
+  theirs.first_name === first_name && theirs.last_name === last_name;
+
+/**
+ * The same full name, and nothing that tells them apart: there are many Anna Smiths, so a person has to decide. With another e-mail only where
+ * everything else is as it was sent, and nothing more: that may be a corrected one.
+ */
+const isNamesake = (record: RemoteContact, intent: CreateIntent, job: Job, by: By): boolean => {
+  const { fields } = intent;
+  const theirs = canonicalFields(record.fields, job.context.customFields);
+  if (fields.last_name === null || !isNamed(theirs, fields)) return false;
+  return (
+    !differsInEmail(theirs, fields) || (by === 'time' && isOurs(record, { ...intent, fields: { ...fields, email: theirs.email } }, job, by))
+  );
 };
 
 /**

@@ -53,7 +53,7 @@ export const resolve = async (mirror: FakeMirror, who: number, choice: 'crm' | '
         const values = { oldValues: { [field]: conflict.remote }, newValues: { [field]: mine } };
         addLog(step, { contactId: row.id, crmId: row.crmId, op: 'update', ...values, changedBy: USER });
       }
-      tx.put(conflicts, conflict.id, { ...conflict, state: 'decided', outcome: choice });
+      tx.put(conflicts, conflict.id, { ...conflict, local: mine, state: 'decided', outcome: choice });
     },
     authorOf(choice),
   );

@@ -42,7 +42,9 @@ const leftOver = ({ account, books, history, schedule }: Scene): readonly string
   for (const state of books.states) {
     if (state.attempt !== null) lines.push(`${history.tagOfRow.get(state.contactId)}: an attempt is left ${state.attempt}`);
   }
-  for (const mark of books.marks) lines.push(`contact ${mark.crmId}: a mark is left (${mark.reason})`);
+  // What was approved for an account that shows nobody cannot be proven: it is asked for again until somebody is there.
+  const waits = (reason: string): boolean => reason === 'approved' && nobodyAnswers(account);
+  for (const mark of books.marks) if (!waits(mark.reason)) lines.push(`contact ${mark.crmId}: a mark is left (${mark.reason})`);
   return lines;
 };
 
