@@ -19,6 +19,7 @@ ALTER TABLE "sync"."marks" ADD COLUMN "attempts" integer DEFAULT 0 NOT NULL;--> 
 ALTER TABLE "sync"."marks" ADD COLUMN "next_attempt_at" timestamp with time zone DEFAULT clock_timestamp() NOT NULL;--> statement-breakpoint
 CREATE INDEX "damage_lately" ON "sync"."damage" USING btree ("direction","at");--> statement-breakpoint
 ALTER TABLE "sync"."account" ADD CONSTRAINT "account_identity_hold_id_holds_id_fk" FOREIGN KEY ("identity_hold_id") REFERENCES "sync"."holds"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE INDEX "conflicts_of_field" ON "sync"."conflicts" USING btree ("contact_id","field","id");--> statement-breakpoint
 CREATE INDEX "contact_state_former" ON "sync"."contact_state" USING btree ("former_crm_id") WHERE former_crm_id is not null;--> statement-breakpoint
 CREATE INDEX "marks_due" ON "sync"."marks" USING btree ("reason","next_attempt_at","crm_id");--> statement-breakpoint
 ALTER TABLE "sync"."holds" ADD CONSTRAINT "holds_cause_known" CHECK (cause in ('brake', 'identity'));--> statement-breakpoint

@@ -295,6 +295,7 @@ export const conflicts = sync.table(
   },
   (t) => [
     oneOf('conflicts_state_known', 'state', ['open', 'decided']),
+    index('conflicts_of_field').on(t.contactId, t.field, t.id),
     uniqueIndex('conflicts_one_open')
       .on(t.contactId, t.field)
       .where(sql`state = 'open'`),

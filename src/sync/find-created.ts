@@ -167,6 +167,8 @@ const isNamed = (theirs: ContactFields, { first_name, last_name }: ContactFields
 const isNamesake = (record: RemoteContact, intent: CreateIntent, job: Job, by: By): boolean => {
   const { fields } = intent;
   const theirs = canonicalFields(record.fields, job.context.customFields);
+  // The CRM keeps phones unique too: whoever has ours, and one of our names, may be the one we made, corrected since.
+  if (shares(theirs, fields) && (theirs.first_name === fields.first_name || theirs.last_name === fields.last_name)) return true;
   if (fields.last_name === null || !isNamed(theirs, fields)) return false;
   return (
     !differsInEmail(theirs, fields) || (by === 'time' && isOurs(record, { ...intent, fields: { ...fields, email: theirs.email } }, job, by))

@@ -11,6 +11,7 @@ import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/co
 import { eachKind } from '../domain/merge.ts';
 import type { BadRecord } from '../ports/crm.ts';
 import {
+  type ConflictRecord,
   LOCK_NOT_AVAILABLE,
   type Mark,
   type MarkReason,
@@ -21,7 +22,7 @@ import {
 } from '../ports/mirror.ts';
 import { CLOCK_ERROR_MS } from './deps.ts';
 import { holdsBack } from './incoming.ts';
-import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading } from './reconcile.ts';
+import { isEditedThere, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading, type Reconciled } from './reconcile.ts';
 import { hasVanished } from './vanished.ts';
 
 export interface Page {
@@ -224,6 +225,15 @@ const storeKnown = async (
   return { written, deferred: deferred.length };
 };
 
+/** Conflicts that the CRM would have won, had the brake not held its record. */
+const asOverruled = ({
+  situation,
+  conflicts,
+}: { readonly situation: Situation } & Pick<Reconciled, 'conflicts'>): readonly ConflictRecord[] =>
+  conflicts
+    .filter(({ outcome }) => outcome === 'crm')
+    .map((conflict) => ({ ...conflict, outcome: 'mirror', contactId: situation.contactId }));
+
 const mergeAll = async (
   tx: MirrorTx,
   contacts: readonly { canonical: CanonicalRecord; situation: Situation }[],
@@ -235,6 +245,9 @@ const mergeAll = async (
   );
   // What would destroy too much is left as it is, and waits for a person.
   const held = await holdsBack(tx, merged, context.brake, { approved: page.approved ?? new Set() });
+  // What was edited here meanwhile stands until then, and is pushed: the CRM's value is kept where people look for it.
+  const overruled = merged.filter(({ situation }) => held.has(situation.contactId));
+  await tx.recordConflicts(overruled.flatMap(asOverruled));
   const living = merged.filter(({ situation }) => !held.has(situation.contactId));
   const writes = living.map(({ write }) => write).filter((write) => !isEmptyWrite(write));
   if (writes.length > 0) await tx.save(writes);

@@ -1,6 +1,14 @@
 /** Steps on what is written down beside the contacts: conflicts, marks, names, runs. */
 import { sameValue } from '../../src/domain/contact.ts';
-import { LOCK_NOT_AVAILABLE, MARK_RETRY, type Mirror, type MirrorTx, type Run, type RunKind } from '../../src/ports/mirror.ts';
+import {
+  LOCK_NOT_AVAILABLE,
+  MARK_RETRY,
+  type ConflictRecord,
+  type Mirror,
+  type MirrorTx,
+  type Run,
+  type RunKind,
+} from '../../src/ports/mirror.ts';
 import { Blocked, RefusedByRule } from './fake-database.ts';
 import type { RunRow, Step } from './fake-rows.ts';
 
@@ -30,6 +38,12 @@ const recordConflict = ({ tx, world }: Step, record: Parameters<MirrorTx['record
     if (!sameValue(open, next)) tx.put(conflicts, open.id, next);
     return;
   }
+  const last = tx
+    .all(conflicts)
+    .filter((row) => row.contactId === record.contactId && row.field === record.field)
+    .sort((a, b) => b.id - a.id)[0];
+  const told = ({ base, local, remote, outcome }: ConflictRecord): unknown => [base, local, remote, outcome];
+  if (!isOpen && last?.state === 'decided' && sameValue(told(last), told(record))) return;
   const id = world.nextId('conflicts');
   tx.put(conflicts, id, { ...record, id, state: isOpen ? 'open' : 'decided', decidedAt: isOpen ? null : world.now() });
 };

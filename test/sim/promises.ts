@@ -36,6 +36,8 @@ const leftOver = ({ account, books, history, schedule }: Scene): readonly string
     if (row.state === 'pending' && isBehindHeld(row, books.log, schedule)) continue;
     // An only contact's 404 cannot be proven, and an account that shows nobody is never known whole: both are asked again until somebody is there.
     if ((row.state === 'retry' || row.state === 'pending') && nobodyAnswers(account)) continue;
+    // Sent again because nothing told that it was there, and refused because it is.
+    if (row.code === 'invalid' && isUnrecognisable(history.of(tag))) continue;
     if (row.state !== 'parked') lines.push(`${tag}: a logged ${row.op} is left ${row.state}`);
     else if (!allowed.has(row.code as ErrorCode)) lines.push(`${tag}: a logged ${row.op} is parked as ${row.code}: ${row.error}`);
   }

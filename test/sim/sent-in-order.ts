@@ -2,7 +2,7 @@
 import { agreedBefore, heldSince, type Ends } from './edits-kept.ts';
 import { isElement, type Change } from './history.ts';
 import { did, faults } from './given.ts';
-import { hasConflict, type Scene } from './scene.ts';
+import { hasConflict, openConflicts, type Scene } from './scene.ts';
 
 /** Values that nobody else sets: whoever has one got it from this edit. */
 const isTelling = ({ side, by, field, value }: Change): boolean =>
@@ -18,6 +18,7 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
   // What no trigger saw has no place in an order; what the CRM refuses is parked, and goes again together with the edit that may be its cure.
   const isRefused = did(scene.schedule, 'hide', 'lock') || ['422', '403-record'].some((kind) => faults(scene.schedule, kind));
   if (scene.schedule.writeMode !== 'ordered' || did(scene.schedule, 'uncaptured') || isRefused || !isPlain) return [];
+  const waiting = new Set(openConflicts(scene, tag).map((conflict) => conflict.field));
   const lines: string[] = [];
   // When the newest edit of the transactions before this one came there, and of this one.
   let [before, latest, look] = [0, 0, 0];
@@ -26,6 +27,8 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
     if (edit.look !== look) [before, look] = [latest, edit.look];
     const ofField = changes.filter((change) => change.field === field);
     if (value === agreedBefore(ofField, seq)) continue;
+    // It waits for a person, and whoever edits it meanwhile changes what waits.
+    if (waiting.has(field)) continue;
     const sent = ofField.find((change) => change.side === 'crm' && change.by === 'sync' && change.seq > seq && change.value === value);
     if (sent !== undefined && sent.look < before) lines.push(`${tag}: ${field} ${value} was sent before an earlier edit`);
     if (sent !== undefined) latest = Math.max(latest, sent.look);

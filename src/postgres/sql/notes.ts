@@ -1,7 +1,7 @@
 /** What sync writes down beside the contacts. Each statement writes only what differs: two quiet sides change no tuple. */
 import type { NameKind } from '../../domain/contact.ts';
 
-/** A decided conflict is history, an open one is kept up to date: one a contact and field. */
+/** A decided conflict is history, told once as long as nothing about it changes; an open one is kept up to date: one a contact and field. */
 export const RECORD_CONFLICTS = `
 insert into sync.conflicts as c (contact_id, field, base, local, remote, outcome, compared, policy, state, decided_at, decided_by)
 select r.contact_id, r.field, r.base, r.local, r.remote, r.outcome, r.compared, r.policy,
@@ -9,6 +9,13 @@ select r.contact_id, r.field, r.base, r.local, r.remote, r.outcome, r.compared, 
   case when r.outcome <> 'open' then clock_timestamp() end, case when r.outcome <> 'open' then 'policy' end
 from jsonb_to_recordset($1::jsonb) as r(contact_id bigint, field text, base jsonb, local jsonb, remote jsonb, outcome text, compared jsonb,
   policy text)
+where r.outcome = 'open' or not exists (
+  select from (
+    select * from sync.conflicts t where t.contact_id = r.contact_id and t.field = r.field order by t.id desc limit 1
+  ) last
+  where last.state = 'decided' and last.outcome = r.outcome
+    and (last.base, last.local, last.remote) is not distinct from (r.base, r.local, r.remote)
+)
 on conflict (contact_id, field) where state = 'open' do update set base = excluded.base, local = excluded.local, remote = excluded.remote,
   compared = excluded.compared, policy = excluded.policy
 where (c.base, c.local, c.remote, c.compared, c.policy)
