@@ -77,7 +77,8 @@ const walkChanges = async (deps: SyncDeps, context: RunContext, watermark: Date,
   let last = walked;
   let all = walked;
   for (let look = 0; look < FRONT_LOOKS_MAX && last.pages > 1 && last.through !== null && last.stoppedBy === null; look += 1) {
-    last = await walkFeed(deps, context, 'changes', watermark, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: last.through });
+    // Both times are the CRM's, cut to the second: what moved past us carries this one or a later one.
+    last = await walkFeed(deps, context, 'changes', watermark, { overlapMs: 0, beforePush: true, since: last.through });
     all = { ...add(last, all.rowsSeen, all.rowsWritten), pages: all.pages + last.pages, through: walked.through };
   }
   return all;

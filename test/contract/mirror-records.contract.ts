@@ -27,7 +27,10 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
       } as const;
       const decided = { ...open, outcome: 'crm', policy: 'crm' } as const;
       await mirror.transaction((tx) => tx.recordConflicts([open, decided]));
+      // Told once more, and told anew: the former is known already.
       await mirror.transaction((tx) => tx.recordConflicts([{ ...open, remote: 'c' }, decided]));
+      expect(await harness.decidedConflicts()).toBe(1);
+      await mirror.transaction((tx) => tx.recordConflicts([{ ...decided, local: 'later' }]));
       expect(await harness.openConflicts()).toEqual([{ field: 'city', remote: 'c' }]);
       expect(await harness.decidedConflicts()).toBe(2);
       const before = await harness.versions();

@@ -22,6 +22,7 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
   const lines: string[] = [];
   // When the newest edit of the transactions before this one came there, and of this one.
   let [before, latest, look] = [0, 0, 0];
+  const sentAt = new Map<string, number>();
   for (const edit of changes.filter(isTelling)) {
     const { field, value, seq } = edit;
     if (edit.look !== look) [before, look] = [latest, edit.look];
@@ -29,7 +30,11 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
     if (value === agreedBefore(ofField, seq)) continue;
     // It waits for a person, and whoever edits it meanwhile changes what waits.
     if (waiting.has(field)) continue;
-    const sent = ofField.find((change) => change.side === 'crm' && change.by === 'sync' && change.seq > seq && change.value === value);
+    const isSending = (after: number) => (change: Change) =>
+      change.side === 'crm' && change.by === 'sync' && change.seq > after && change.value === value;
+    // A value that was set twice was sent twice: the second time is behind the first.
+    const sent = ofField.find(isSending(Math.max(seq, sentAt.get(field) ?? 0))) ?? ofField.find(isSending(seq));
+    if (sent !== undefined) sentAt.set(field, sent.seq);
     if (sent !== undefined && sent.look < before) lines.push(`${tag}: ${field} ${value} was sent before an earlier edit`);
     if (sent !== undefined) latest = Math.max(latest, sent.look);
     else if (!heldSince(ofField, 'crm', value, seq) && !hasConflict(scene, tag, field, 'local', value))

@@ -248,7 +248,11 @@ describe.concurrent('what the CRM refuses', () => {
       const { contacts, stoppedBy } = await pushDue(harness.deps, harness.memory);
       expect([contacts, stoppedBy]).toEqual([5, null]);
       expect(await harness.sql('select contact_id, error_code, error from sync.parked')).toEqual([
-        { contact_id: refused.id, error_code: 'invalid', error: 'The email has already been taken.' },
+        {
+          contact_id: refused.id,
+          error_code: 'invalid',
+          error: expect.stringMatching(/^The email has already been taken\. Held by the CRM's contact \d+ \(crm\.contacts\.id \d+\)\.$/),
+        },
       ]);
       expect([taken, ...others].map(({ crmId }) => harness.account.contact(crmId)?.city)).toEqual(['Bern', 'Bern', 'Bern', 'Bern']);
       await harness.sql(`update crm.contacts set email = 'free@refused.example' where id = $1`, [refused.id]);

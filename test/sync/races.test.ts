@@ -375,6 +375,7 @@ describe('while a single contact is read, somebody edits', () => {
     await harness.sql(`update crm.contacts set city = 'sooner' where id = $1`, [row.id]);
     await harness.settle();
     harness.account.update(row.crmId, { job_title: 'there' });
+    await pullOnce(harness.deps, createPushMemory());
     await harness.sql(`insert into sync.marks (crm_id, reason) values ($1, 'deferred') on conflict do nothing`, [row.crmId]);
     const happened = onceDuring('retrieve', async () => await edit(row));
     await harness.settle();
