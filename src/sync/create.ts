@@ -140,11 +140,18 @@ const pairWith = async (deps: SyncDeps, job: Job, { crmId, fields }: RemoteConta
     return { ...before, crmId, base: { fields: base.fields, links: base.links }, baseHash: base.hash, intent: null, sent: null };
   });
 
-/** What was sent, less what the contact has nothing of: that never arrived, and taken for agreed it would look as if the CRM had cleared it. */
+/**
+ * What was sent, as far as the contact holds it. The rest never arrived, or was edited there since, or the contact is one that somebody else made: taken
+ * for agreed it would look as if the CRM had changed what is only here, and the row would lose it without a word.
+ */
 const arrived = (sent: ContactFields, theirs: ContactFields, customFields: CustomFieldDefs): ContactFields => {
   const there = canonicalFields(theirs, customFields);
-  const missing = fieldNames(sent).filter((name) => sameValue(fieldValue(there, name), fieldValue(EMPTY_FIELDS, name)));
-  return canonicalFields(withValues(sent, new Map(missing.map((name) => [name, fieldValue(EMPTY_FIELDS, name)]))), customFields);
+  const agreed = (name: FieldName): unknown => {
+    if (name === 'phones') return sent.phones.filter((phone) => there.phones.some((other) => sameValue(phone, other)));
+    const value = fieldValue(sent, name);
+    return sameValue(value, fieldValue(there, name)) ? value : fieldValue(EMPTY_FIELDS, name);
+  };
+  return canonicalFields(withValues(sent, new Map(fieldNames(sent).map((name) => [name, agreed(name)]))), customFields);
 };
 
 /** How often the CRM is asked until CREATE_RECHECK_MS are over. */

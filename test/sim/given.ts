@@ -6,6 +6,10 @@ import type { World } from './world.ts';
 /** With nobody left whom the CRM shows, its 404 for the last ones cannot be told from a broken CRM. */
 export const nobodyAnswers = (account: World['account']): boolean => !account.contacts().some(({ access }) => access !== 'none');
 
+/** The control of a 404 is a contact that is shown and has its row: where the last of these is gone, no 404 is believed. */
+export const hasNoControl = (account: World['account'], rows: readonly { readonly crmId: number | null }[]): boolean =>
+  !account.contacts().some(({ id, access }) => access !== 'none' && rows.some(({ crmId }) => crmId === id));
+
 const actionsOf = ({ events }: Schedule): readonly Action[] =>
   events.flatMap((event) => {
     if (event.side === 'sync') return event.during.map(({ action }) => action);

@@ -6,7 +6,7 @@ import { createFakeDatabase } from './database-fake.ts';
 import { createDice } from './dice.ts';
 import { actLocally, actRemotely, enterTwice } from './people.ts';
 import { operate } from './operator.ts';
-import { nobodyAnswers } from './given.ts';
+import { hasNoControl, nobodyAnswers } from './given.ts';
 import { brokenPromises } from './promises.ts';
 import type { Action, Event, RoundKind, Rounds, Schedule } from './schedule.ts';
 import { Crash } from './scheduler.ts';
@@ -34,7 +34,11 @@ export const live = async (schedule: Schedule, database: SimDatabase = createFak
     if (world.unexpected.length > 0) throw world.unexpected[0];
     const books = await database.books();
     const broken = brokenPromises({ ...world, books });
-    return { world, books, broken: broken.length > 0 || nobodyAnswers(world.account) ? broken : await unrest(world) };
+    return {
+      world,
+      books,
+      broken: broken.length > 0 || hasNoControl(world.account, world.database.rows().rows) ? broken : await unrest(world),
+    };
   } catch (error) {
     return { world, books: null, broken: [`threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`] };
   }
@@ -147,7 +151,8 @@ const settle = async (world: World): Promise<void> => {
     isQuiet = await untilNothingIsDue(world);
   }
   // What the CRM cannot tell is asked again and again; after a sweep there is nothing of the kind left, unless it shows nobody.
-  if (!isQuiet && !nobodyAnswers(world.account)) world.witness.trespasses.push(`something is still to be done after ${ROUNDS_MAX} rounds`);
+  if (!isQuiet && !hasNoControl(world.account, world.database.rows().rows))
+    world.witness.trespasses.push(`something is still to be done after ${ROUNDS_MAX} rounds`);
 };
 
 /** Answers whether it came to that. */

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../src/domain/errors.ts';
 import { AUDITOR } from '../../src/ports/mirror.ts';
 import type { Books, Hold, LoggedEdit } from './database.ts';
 import { editsKept, type Ends } from './edits-kept.ts';
-import { did, hasAccident, isReadable, nobodyAnswers, parkable } from './given.ts';
+import { did, hasAccident, isReadable, hasNoControl, parkable } from './given.ts';
 import { crmValues, rowValues, type Change } from './history.ts';
 import { hasConflict, openConflicts, phonesText, type Scene } from './scene.ts';
 import type { Schedule } from './schedule.ts';
@@ -35,7 +35,7 @@ const leftOver = ({ account, books, history, schedule }: Scene): readonly string
     // Ordered: nothing overtakes an edit that waits for a person.
     if (row.state === 'pending' && isBehindHeld(row, books.log, schedule)) continue;
     // An only contact's 404 cannot be proven, and an account that shows nobody is never known whole: both are asked again until somebody is there.
-    if ((row.state === 'retry' || row.state === 'pending') && nobodyAnswers(account)) continue;
+    if ((row.state === 'retry' || row.state === 'pending') && hasNoControl(account, books.rows)) continue;
     // Sent again because nothing told that it was there, and refused because it is.
     if (row.code === 'invalid' && isUnrecognisable(history.of(tag))) continue;
     if (row.state !== 'parked') lines.push(`${tag}: a logged ${row.op} is left ${row.state}`);
@@ -45,7 +45,7 @@ const leftOver = ({ account, books, history, schedule }: Scene): readonly string
     if (state.attempt !== null) lines.push(`${history.tagOfRow.get(state.contactId)}: an attempt is left ${state.attempt}`);
   }
   // What was approved for an account that shows nobody cannot be proven: it is asked for again until somebody is there.
-  const waits = (reason: string): boolean => reason === 'approved' && nobodyAnswers(account);
+  const waits = (reason: string): boolean => reason === 'approved' && hasNoControl(account, books.rows);
   for (const mark of books.marks) if (!waits(mark.reason)) lines.push(`contact ${mark.crmId}: a mark is left (${mark.reason})`);
   return lines;
 };
@@ -64,10 +64,7 @@ const brokenFor = (world: Scene, tag: string): readonly string[] => {
   const changes = history.of(tag);
   const lines = twins(world, tag, rows.length, contacts.length, changes);
   if (lines.length > 0 || isExcused(world, tag)) return lines;
-  // The control of a 404 is a contact that is seen and has its row: where the last of these is gone, nobody is believed.
-  const isControl = ({ id, access }: { readonly id: number; readonly access: string }): boolean =>
-    access !== 'none' && books.rows.some((each) => each.crmId === id);
-  if (contacts.length === 0 && !account.contacts().some(isControl)) return [];
+  if (contacts.length === 0 && hasNoControl(account, books.rows)) return [];
   const [row, contact] = [rows[0], contacts[0]];
   if ((row === undefined) !== (contact === undefined))
     return [`${tag}: ${row === undefined ? 'no row for its contact' : 'no contact for its row'}`];
@@ -92,7 +89,10 @@ const isUnrecognisable = (changes: readonly Change[]): boolean => {
   const pairedAt = changes.find(({ field }) => field === 'pair')?.seq ?? Number.POSITIVE_INFINITY;
   const isOurs = changes.some(({ side, by, field }) => side === 'crm' && by === 'sync' && field === 'life');
   return (
-    isOurs && changes.some(({ side, by, field, seq }) => side === 'crm' && by === 'person' && field === 'first_name' && seq < pairedAt)
+    isOurs &&
+    changes.some(
+      ({ side, by, field, seq }) => side === 'crm' && by === 'person' && (field === 'first_name' || field === 'email') && seq < pairedAt,
+    )
   );
 };
 
