@@ -30,9 +30,12 @@ export const parkable = (schedule: Schedule): ReadonlySet<ErrorCode> => {
   // The e-mail and phones of a contact that is in the trash, or hidden before its create could be looked up, still count as taken.
   if (did(schedule, 'delete', 'hide')) codes.add('invalid');
   const policies = new Set([schedule.policy, ...Object.values(schedule.fieldPolicies ?? {})]);
+  // Deleted there, and its removal here is held: what is edited meanwhile waits for the decision.
+  if (did(schedule, 'delete') && schedule.brakeRows != null) codes.add('deleted_in_crm');
   if (did(schedule, 'delete') && (policies.has('crm') || policies.has('manual') || codes.has('forbidden'))) codes.add('deleted_in_crm');
   // Edited there before a lost answer could be asked for: where only the name still speaks for it, a person decides.
-  if (actionsOf(schedule).some(({ side }) => side === 'remote')) codes.add('several_matches');
+  if (actionsOf(schedule).some(({ side }) => side === 'remote') || schedule.events.some(({ side }) => side === 'twin'))
+    codes.add('several_matches');
   return codes;
 };
 

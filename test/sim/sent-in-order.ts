@@ -37,7 +37,10 @@ export const sentInOrder = (scene: Scene, tag: string, ends: Ends, changes: read
     if (sent !== undefined) sentAt.set(field, sent.seq);
     if (sent !== undefined && sent.look < before) lines.push(`${tag}: ${field} ${value} was sent before an earlier edit`);
     if (sent !== undefined) latest = Math.max(latest, sent.look);
-    else if (!heldSince(ofField, 'crm', value, seq) && !hasConflict(scene, tag, field, 'local', value))
+    // Where the CRM won, what had been set here before is not sent over the winner; where ours cancel each other out, it wins without a conflict.
+    else if (ofField.some((change) => change.side === 'crm' && change.by === 'person' && change.value === (ends.row?.get(field) ?? null)))
+      continue;
+    else if (!heldSince(ofField, 'crm', value, seq) && !hasConflict(scene, tag, field))
       lines.push(`${tag}: ${field} ${value} was never sent`);
   }
   return lines;
