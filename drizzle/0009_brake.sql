@@ -115,7 +115,30 @@ begin
 end $$;
 --> statement-breakpoint
 -- What was destroyed here is undone here: a deleted row is read again from the CRM and comes back with its id, emptied fields get their old values
--- (where nobody has changed them since), detached links return. Whatever else was edited in the same contacts goes on.
+-- (those both sides agree on by now, which the CRM may have moved on since; where nobody has changed them here), detached links return. Whatever else was edited in the same contacts goes on.
+create function sync.agreed_value(contact bigint, field text, logged jsonb) returns jsonb
+language sql stable
+return case
+  when exists (
+    select from sync.change_log l where l.contact_id = contact and l.settled_at is null and l.op in ('insert', 'update') and l.new_values -> field = logged)
+    then logged
+  else coalesce((
+    select coalesce((s.base || coalesce(s.base -> 'custom_fields', '{}')) -> field, 'null')
+    from sync.contact_state s where s.contact_id = contact and s.base is not null), logged)
+end;
+--> statement-breakpoint
+create function sync.is_agreed_link(contact bigint, link jsonb) returns boolean
+language sql stable
+return coalesce((
+  select case
+    when link ? 'company_id' then s.companies is null or (link ->> 'company_id')::bigint = any(s.companies)
+    when link ? 'deal_id' then s.deals is null or (link ->> 'deal_id')::bigint = any(s.deals)
+    else s.activities is null or (link ->> 'activity_id')::bigint = any(s.activities) end
+  from sync.contact_state s where s.contact_id = contact), true);
+--> statement-breakpoint
+comment on function sync.agreed_value(bigint, text, jsonb) is 'What a rejected edit of a field goes back to: the value that was logged where another open edit had set it, or where there is no base; otherwise what both sides agree on by now.';
+comment on function sync.is_agreed_link(bigint, jsonb) is 'Whether both sides last agreed on a link; true where nothing is known of its kind.';
+--> statement-breakpoint
 create function sync.reject_push(hold sync.holds) returns void
 language plpgsql as $$
 declare
@@ -142,10 +165,14 @@ begin
     if edit.op = 'update' then
       perform sync.put_fields(edit.contact_id, patch.old)
       from (
-        select jsonb_object_agg(e.key, e.value) as old from crm.contacts c cross join lateral jsonb_each(edit.emptied) e
+        select jsonb_object_agg(e.key, sync.agreed_value(c.id, e.key, e.value)) as old
+        from crm.contacts c cross join lateral jsonb_each(edit.emptied) e
         where c.id = edit.contact_id and sync.is_blank((to_jsonb(c) || c.custom_fields) -> e.key)
       ) patch
       where patch.old is not null;
+    elsif not sync.is_agreed_link(edit.contact_id, edit.old_values) then
+      -- Unlinked in the CRM meanwhile: nothing to put back.
+      continue;
     elsif edit.old_values ? 'company_id' then
       insert into crm.contact_companies values (edit.contact_id, (edit.old_values ->> 'company_id')::bigint) on conflict do nothing;
     elsif edit.old_values ? 'deal_id' then

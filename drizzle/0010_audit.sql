@@ -42,13 +42,18 @@ begin
     if edit.op = 'update' then
       perform sync.put_fields(edit.contact_id, patch.old)
       from (
-        select jsonb_object_agg(o.key, o.value) as old
+        select jsonb_object_agg(o.key, sync.agreed_value(c.id, o.key, o.value)) as old
         from crm.contacts c cross join lateral jsonb_each(edit.old_values) o
         where c.id = edit.contact_id and not exists (
           select from sync.change_log l
           where l.contact_id = c.id and l.settled_at is null and l.op = 'update' and l.state <> 'held' and l.new_values ? o.key)
       ) patch
       where patch.old is not null;
+    elsif edit.op = 'attach' and sync.is_agreed_link(edit.contact_id, edit.new_values) then
+      -- Linked in the CRM as well meanwhile.
+      continue;
+    elsif edit.op = 'detach' and not sync.is_agreed_link(edit.contact_id, edit.old_values) then
+      continue;
     elsif edit.op = 'attach' then
       delete from crm.contact_companies k where k.contact_id = edit.contact_id and k.company_id = (edit.new_values ->> 'company_id')::bigint;
       delete from crm.contact_deals k where k.contact_id = edit.contact_id and k.deal_id = (edit.new_values ->> 'deal_id')::bigint;

@@ -52,7 +52,10 @@ begin
   end if;
   select * into here from crm.contacts c where c.id = conflict.contact_id for no key update;
   if not found then
-    raise exception 'the contact of conflict % is no longer here', conflict_id using errcode = 'object_not_in_prerequisite_state';
+    -- Deleted since: there is nothing left to write, only the record to close.
+    update sync.conflicts set state = 'decided', outcome = 'mirror', decided_at = clock_timestamp(), decided_by = sync.effective_role()
+    where id = conflict_id and state = 'open';
+    return;
   end if;
   perform from sync.contact_state s where s.contact_id = here.id for update;
   select * into conflict from sync.conflicts where id = conflict_id for update;
@@ -103,6 +106,36 @@ begin
   perform pg_notify('relate_mirror_change', '');
 end $$;
 --> statement-breakpoint
+-- Asked sooner than it is due, the CRM may say "not there" of a contact that an earlier leader's POST is about to make.
+create function sync.is_create_in_doubt(change sync.change_log) returns boolean
+language sql stable
+return change.state = 'unknown' and exists (
+  select from sync.contact_state s where s.contact_id = change.contact_id and s.intent_at is not null);
+--> statement-breakpoint
+comment on function sync.is_create_in_doubt(sync.change_log) is 'Whether a change belongs to a create whose outcome is not known: it keeps its time, whoever asks for a retry.';
+--> statement-breakpoint
+create or replace function sync.retry(change_id bigint) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  change sync.change_log;
+begin
+  select * into change from sync.change_log where id = change_id for update;
+  if not found then
+    raise exception 'there is no change %', change_id using errcode = 'no_data_found', hint = 'Their ids are in sync.queue and sync.parked.';
+  elsif change.state = 'held' then
+    raise exception 'change % is held', change_id using
+      errcode = 'object_not_in_prerequisite_state', hint = format('Decide the hold: select sync.approve(%1$s) or sync.reject(%1$s)', change.hold_id);
+  elsif change.state = 'parked' then
+    update sync.change_log set state = 'pending', attempts = 0, next_attempt_at = clock_timestamp() where id = change_id;
+    change.state := 'pending';
+  elsif change.state in ('retry', 'unknown') then
+    -- What was sent with an unknown outcome is asked for first, as ever; only sooner.
+    update sync.change_log l set next_attempt_at = clock_timestamp() where l.id = change_id and not sync.is_create_in_doubt(l);
+  end if;
+  perform pg_notify('relate_mirror_change', '');
+  return change.state;
+end $$;
+--> statement-breakpoint
 -- A mark that waits for its next try is due at once when a person asks: what these two functions change since they were first written.
 create or replace function sync.retry_all() returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -110,10 +143,10 @@ declare
   changes bigint;
   records bigint;
 begin
-  update sync.change_log set
+  update sync.change_log l set
     state = case state when 'parked' then 'pending' else state end,
     attempts = case state when 'parked' then 0 else attempts end,
-    next_attempt_at = clock_timestamp()
+    next_attempt_at = case when sync.is_create_in_doubt(l) then l.next_attempt_at else clock_timestamp() end
   where settled_at is null and state in ('parked', 'retry', 'unknown');
   get diagnostics changes = row_count;
   insert into sync.marks as m (crm_id, reason) select crm_id, 'deferred' from sync.refused

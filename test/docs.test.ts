@@ -166,7 +166,8 @@ const INTERNAL_FUNCTIONS = new Set(
   `begin_own_write captured capture_contacts capture_links custom_value_problem drawn_contact_id effective_role end_own_write guard_contact
    guard_names guard_truncate is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
    raise_custom_field request_run destruction waiting_damage reject_pull reject_push reject_found resolve_contact plan_identity
-   database_identity check_identity hold_identity decide_identity identity_swept`
+   database_identity check_identity hold_identity decide_identity identity_swept agreed_value
+   is_agreed_link is_create_in_doubt`
     .split(/\s+/)
     .map((name) => `sync.${name}`),
 );

@@ -263,6 +263,9 @@ export interface Matches {
 /** A mark that could not be settled is read again after this, doubling each time. */
 export const MARK_RETRY = { minMs: 250, maxMs: 60_000 } as const;
 
+/** So often a twin is waited for, some minutes: then creates go on, and what the CRM has twice it refuses. */
+export const TWIN_TRIES_MAX = 10;
+
 export interface AccountState {
   /** On the CRM's clock: everything older was seen. */
   readonly changesWatermark: Date | null;
@@ -272,7 +275,7 @@ export interface AccountState {
   readonly paused: boolean;
   /** The database is not the one that the mirror was filled from: nothing is pushed before the hold is approved. `swept`: it may be. */
   readonly identityHold: { readonly holdId: number; readonly swept: boolean } | null;
-  /** A mark `twin` is there: creates wait. */
+  /** A mark `twin` is there, and was not put off too often: creates wait. */
   readonly twins: boolean;
 }
 

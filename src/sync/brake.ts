@@ -12,7 +12,7 @@ import { brakeAllowance, describeLimits, destroysNothing, emptiedFields, NO_DEST
 import { canonicalFields, NO_LINKS, type CustomFieldDefs } from '../domain/contact.ts';
 import { eachKind, without } from '../domain/merge.ts';
 import type { Approvals } from '../ports/mirror.ts';
-import { underLocks, type Job } from './attempt.ts';
+import { handBack, underLocks, type Job } from './attempt.ts';
 import type { SyncDeps } from './deps.ts';
 import { nextCall, type Living, type NextCall } from './plan.ts';
 
@@ -73,17 +73,19 @@ const brakeStops = async (deps: SyncDeps, job: Job, destruction: Destruction): P
  */
 const waitsWithHeld = async (deps: SyncDeps, job: Job): Promise<boolean> => {
   const { contactId } = job.situation;
-  const waits = await underLocks(deps, job, async (tx) => {
+  const end = await underLocks(deps, job, async (tx): Promise<'waits' | 'goes on' | 'decided'> => {
     // All that are harmless at once: whoever puts 10,000 values back does so in one statement.
     await tx.releaseHarmless();
     const situation = (await tx.read([contactId])).get(contactId);
-    if (situation === undefined || !situation.open.states.has('held')) return false;
+    // Decided or released since the claim: what the claim has read is of before that.
+    if (situation === undefined || !situation.open.states.has('held')) return 'decided';
     const { row, ...rest } = situation;
     const progress = { hasRead: true, mustRead: false, spent: new Set<never>() };
     const isLeft = row === null ? rest.crmId !== null : nextCall({ ...rest, row }, progress, job.context.customFields) !== null;
     if (isLeft) await tx.hold('push', 'An edit of a contact that was held already', [contactId]);
     else await tx.release('push', [contactId]);
-    return isLeft;
+    return isLeft ? 'waits' : 'goes on';
   });
-  return waits !== false;
+  if (end === 'decided') await handBack(deps, job);
+  return end !== 'goes on';
 };

@@ -167,8 +167,10 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   }
   const { free, taken } = found;
   const [match] = free;
+  // Whatever looks like it belongs to other rows: then nothing of a deleted one is left there, and a living one is its own if a person says so.
+  const isNobodys = free.length === 0 && (job.situation.row === null || !(job.doubtful || job.wasParked));
   // Several may be ours; one that has a row by now may have been; one that only shares the name may be somebody else.
-  if (free.length > 1 || (match === undefined && taken.length > 0) || found.byNameOnly) {
+  if (!isNobodys && (free.length > 1 || (match === undefined && taken.length > 0) || found.byNameOnly)) {
     const ids = [...free, ...taken].map(({ crmId }) => crmId);
     const message = `${ids.length} contacts of the CRM may be this one: ${ids.join(', ')}`;
     return {

@@ -41,14 +41,15 @@ export const findCreated = async (deps: SyncDeps, job: Job, intent: CreateIntent
   for (const look of [searchKey, searchExactly, createdSince]) {
     const answer = await look(deps, intent, requestedAt);
     if (!answer.ok) return answer;
-    const keyed = answer.value.filter((record) => keyOf(record, deps) === keySent(intent, deps));
+    const own = ownKey(intent, deps);
+    const keyed = own === null ? answer.value.filter((record) => keyOf(record, deps) === intent.key) : [];
     // Whoever has a row for it: a page made that one, and pairing folds the two.
     if (keyed.length > 0) return { ok: true, free: keyed, taken: [], byNameOnly: false };
     const offset = clockOffsetMs(requestedAt, answer.meta);
     // Another key is another create's, or a person's own: not ours, however alike the rest is.
-    const since = answer.value.filter((record) => isSince(record, intent, offset) && keyOf(record, deps) === null);
+    const since = answer.value.filter((record) => isSince(record, intent, offset) && keyOf(record, deps) === own);
     // Edited there before we could ask, it is still the same person: sent again it would be two.
-    for (const kind of carriesKeys(deps, job) ? [isOurs, isSamePerson] : [isOurs, isSamePerson, isNamesake]) {
+    for (const kind of own === null && carriesKeys(deps, job) ? [isOurs, isSamePerson] : [isOurs, isSamePerson, isNamesake]) {
       const matches = since.filter((record) => kind(record, intent, job, answer.by));
       const free = await unpaired(deps, job, matches);
       if (matches.length > 0) {
@@ -69,9 +70,9 @@ type Candidates = { readonly ok: true; readonly by: By; readonly value: readonly
 const keyOf = ({ fields }: RemoteContact, { settings }: SyncDeps): unknown =>
   settings.externalIdField === null ? null : (fields.custom_fields[settings.externalIdField] ?? null);
 
-/** What the create carried in that field: our key, unless a person had filled it. */
-const keySent = ({ fields, key }: CreateIntent, { settings }: SyncDeps): unknown =>
-  (settings.externalIdField === null ? null : fields.custom_fields[settings.externalIdField]) ?? key;
+/** What a person had put into that field: it is theirs, goes as it is, and proves nothing. A row copied in SQL carries the original's key. */
+const ownKey = ({ fields }: CreateIntent, { settings }: SyncDeps): unknown =>
+  settings.externalIdField === null ? null : (fields.custom_fields[settings.externalIdField] ?? null);
 
 /** The CRM has shown or declared the field: a contact of ours without its key can only be one that the CRM stored by halves. */
 const carriesKeys = ({ settings }: SyncDeps, { context }: Job): boolean =>
@@ -79,13 +80,14 @@ const carriesKeys = ({ settings }: SyncDeps, { context }: Job): boolean =>
 
 /** A CRM that does not search this field refuses to; the walk by time tells it just as well. */
 const searchKey = async (deps: SyncDeps, intent: CreateIntent): Promise<Candidates> => {
-  const [field, key] = [deps.settings.externalIdField, String(keySent(intent, deps))];
-  if (field === null || key.includes(':')) return { ok: true, by: 'identity', value: [], meta: NO_META };
+  const { key } = intent;
+  const field = deps.settings.externalIdField;
+  if (field === null || ownKey(intent, deps) !== null) return { ok: true, by: 'identity', value: [], meta: NO_META };
   const answer = await deps.crm.search({ q: key, searchFields: [{ field, operator: '=' }] }, callOptions(deps, 'edit'));
   if (!answer.ok) return answer.failure.class === 'park' ? { ok: true, by: 'identity', value: [], meta: NO_META } : answer;
   if (answer.value.bad.length > 0) return { ok: false, failure: UNREADABLE, meta: answer.meta };
   // Searched by "=", and all the same only the very key counts.
-  return { ...answer, by: 'identity', value: answer.value.records.filter((record) => keyOf(record, deps) === keySent(intent, deps)) };
+  return { ...answer, by: 'identity', value: answer.value.records.filter((record) => keyOf(record, deps) === key) };
 };
 
 const searchExactly = async (deps: SyncDeps, intent: CreateIntent): Promise<Candidates> => {

@@ -13,7 +13,8 @@ export type AfterFailure =
   /** The attempt is settled; a failure in it ends the loop, since it would meet every other contact as well. */
   { readonly ended: CrmFailure | null } | { readonly job: Job; readonly readAgain: boolean };
 
-export const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise<AfterFailure> => {
+/** @param again it was restored in this attempt already, and is gone once more: whatever does that is not to be fought with */
+export const onGone = async (deps: SyncDeps, found: Job, crmId: number, { again }: { readonly again: boolean }): Promise<AfterFailure> => {
   // The 404 is the CRM's own word about the contact: nothing about it is in doubt any more.
   const job = { ...found, doubtful: false };
   // A person's word stands above the policy.
@@ -21,7 +22,7 @@ export const onGone = async (deps: SyncDeps, found: Job, crmId: number): Promise
   const policy = decided ?? job.context.policyOf('contact');
   const { trash } = deps.capabilities.get();
   // Without a trash the reader of the mark proves and settles it.
-  if (policy === 'crm' || policy === 'manual' || (!trash && decided === null)) return await proveLater(deps, job, crmId);
+  if (again || policy === 'crm' || policy === 'manual' || (!trash && decided === null)) return await proveLater(deps, job, crmId);
   if (trash) {
     const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
     if (restored.ok || restored.failure.class === 'unknown')

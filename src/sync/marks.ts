@@ -55,7 +55,7 @@ const readChunk = async (deps: SyncDeps, marks: readonly Mark[], lane: Lane): Pr
   const contacts = await readContacts(
     deps,
     byId(({ reason }) => reason !== 'activities'),
-    approved,
+    { approved, twins: marks.some(({ reason }) => reason === 'twin') },
     lane,
   );
   const stops = contacts.failures.find(({ failure }) => endsTheRound(failure))?.failure;
@@ -103,11 +103,13 @@ const BY_RETRIEVE = ['deferred', 'twin', 'links', 'approved'] as const satisfies
 const readContacts = async (
   deps: SyncDeps,
   crmIds: readonly number[],
-  approved: ReadonlySet<number>,
+  { approved, twins }: { readonly approved: ReadonlySet<number>; readonly twins: boolean },
   lane: Lane,
 ): Promise<{ readonly written: number; readonly failures: readonly ReadFailure[] }> => {
   if (crmIds.length === 0) return { written: 0, failures: [] };
-  const context = await loadContext(deps);
+  const known = await loadContext(deps);
+  // Also one that is not waited for any more is met by its row.
+  const context = { ...known, firstRun: known.firstRun || twins };
   const requestedAt = await deps.mirror.now();
   const answers = await Promise.all(
     crmIds.map(async (crmId) => ({ crmId, answer: await deps.crm.retrieve(crmId, callOptions(deps, lane)) })),

@@ -160,8 +160,9 @@ const storeHalving = async (
   } else if (records.length === 1 && only !== undefined && refusal.sqlState === LOCK_NOT_AVAILABLE) {
     // A user is at work on one of its links: later, and by its id.
     // In a first run its row may be here already, and nobody has looked.
-    const reason = context.firstRun ? 'twin' : reasonFor(page, only.record.crmId);
-    await defer(tx, page, [{ crmId: only.record.crmId, reason }]);
+    const { crmId } = only.record;
+    const isKnown = (await tx.peek([crmId])).has(crmId);
+    await defer(tx, page, [{ crmId, reason: context.firstRun && !isKnown ? 'twin' : reasonFor(page, crmId) }]);
     report.deferred += 1;
   } else if (records.length === 1 && only !== undefined) {
     await tx.refuse(only.record.crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);

@@ -45,10 +45,12 @@ export interface PushMemory {
   /** When the base was last made fresh: on the monotonic clock, and on the CRM's. */
   pulledAtMs: number | null;
   through: Date | null;
+  /** The last look saw nothing that can be believed. */
+  blind: boolean;
   /** Attempts that the database would not let us settle: unknown, as after a crash, as soon as it lets us say so. */
   readonly orphans: Set<Job>;
 }
-export const createPushMemory = (): PushMemory => ({ pulledAtMs: null, through: null, orphans: new Set() });
+export const createPushMemory = (): PushMemory => ({ pulledAtMs: null, through: null, blind: false, orphans: new Set() });
 
 /** Pushes until nothing is due. */
 export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushReport> => {
@@ -125,6 +127,8 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
   if (conflictPolicy === 'mirror' && [...policies.values()].every((policy) => policy === 'mirror')) return null;
   const pulled = await pullChanges(deps, { overlapMs: LOOK_OVERLAP_MS, beforePush: true, since: memory.through });
   if (pulled.stoppedBy === null) Object.assign(memory, { pulledAtMs: now, through: pulled.through ?? memory.through });
+  // A list without a filter is the whole account: empty or cut short, it is no look, and each contact is read before it is written.
+  memory.blind = pulled.through === null && !deps.capabilities.get().filters;
   return pulled.stoppedBy;
 };
 
@@ -146,7 +150,7 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   try {
     await deps.mirror.transaction(async (tx) => {
       const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
-      claimed = due.length === 0 ? [] : await claimAll(tx, due, context, kinds);
+      claimed = due.length === 0 ? [] : await claimAll(tx, due, context, kinds, memory.blind);
     });
     return claimed;
   } catch (error) {
@@ -156,7 +160,13 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   }
 };
 
-const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContext, { ordered }: DueKinds): Promise<readonly Job[]> => {
+const claimAll = async (
+  tx: MirrorTx,
+  due: readonly number[],
+  context: RunContext,
+  { ordered }: DueKinds,
+  blind: boolean,
+): Promise<readonly Job[]> => {
   const before = await tx.read(due);
   const attempt = await (ordered === true ? tx.claimSteps(due) : tx.claim(due));
   // In a later statement: what commits after this stays pending and is not lost.
@@ -164,7 +174,9 @@ const claimAll = async (tx: MirrorTx, due: readonly number[], context: RunContex
   const claimed = due.flatMap((contactId): readonly Job[] => {
     const situation = situations.get(contactId);
     if (situation === undefined) return [];
-    return [{ attempt, context, situation, ...caution(before.get(contactId)), made: new Set(), refused: [] }];
+    const cautious = caution(before.get(contactId));
+    const readFirst = cautious.readFirst || blind;
+    return [{ attempt, context, situation, ...cautious, readFirst, made: new Set(), refused: [] }];
   });
   const taken = ordered === true ? await takeSteps(tx, attempt, claimed) : claimed;
   const jobs = (await readDeferredFirst(tx, taken)).map((job) => ({ ...job, situation: { ...job.situation, sent: firstWrite(job) } }));
@@ -204,7 +216,9 @@ const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null>
   if (hasVanished(situation)) return await holdJob(deps, job);
   if (situation.row === null) return await pushDelete(deps, job);
   if (situation.goneAt !== null && situation.decided !== 'mirror') return await finish(deps, job, { parked: 'deleted_in_crm' });
-  if (situation.crmId !== null) return await pushUpdate(deps, job, situation.crmId);
+  // Decided for the mirror: it is asked for, whatever is left to send, and its 404 leads to where it is brought back.
+  if (situation.crmId !== null)
+    return await pushUpdate(deps, situation.goneAt === null ? job : { ...job, readFirst: true }, situation.crmId);
   const created = await createInCrm(deps, job);
   return 'crmId' in created ? await pushUpdate(deps, created.job, created.crmId) : created.stoppedBy;
 };
@@ -292,7 +306,8 @@ const onFailure = async (
     await deps.capabilities.learn({ firstNameRequired: true });
     return { job, readAgain: true };
   }
-  if (failure.code === 'not_found' && failure.proven) return (await endWithRow(deps, job)) ?? (await onGone(deps, job, crmId));
+  if (failure.code === 'not_found' && failure.proven)
+    return (await endWithRow(deps, job)) ?? (await onGone(deps, job, crmId, { again: rereads >= REREADS_MAX }));
   if (failure.class === 'refetch' && next.call !== 'read' && rereads < REREADS_MAX) {
     // 409 on an attach: the link is there already. Reading tells whether it is so.
     const made = next.call === 'attach' ? new Set<ChangeOp>([...job.made, 'attach']) : job.made;

@@ -33,7 +33,10 @@ export const removeGone = async (
   const context = await loadContext(deps);
   return await deps.mirror.transaction(async (tx) => {
     const peeks = await tx.peek(crmIds);
-    const present = [...peeks.values()].filter(({ hasRow, goneAt }) => hasRow && (goneAt === null || approved));
+    // One without a row: gone on both sides, though nobody was seen to delete it here. With that, there is nothing left to ask about.
+    const present = [...peeks.values()].filter(({ hasRow, goneAt, deletedAt }) =>
+      hasRow ? goneAt === null || approved : deletedAt === null,
+    );
     if (present.length === 0) return { removed: 0, held: 0 };
     const ids = present.map(({ contactId }) => contactId);
     const [rows, states] = [await tx.lockContacts(ids, 'skip'), await tx.lockStates(ids, 'skip')];
@@ -41,7 +44,10 @@ export const removeGone = async (
     const free: Situation[] = [];
     for (const { contactId, crmId } of present) {
       const situation = situations.get(contactId);
-      const busy = situation === undefined || !rows.has(contactId) || !states.has(contactId) || situation.attempt !== null;
+      const isLocked = situation !== undefined && states.has(contactId) && (situation.row === null || rows.has(contactId));
+      const busy = !isLocked || situation.attempt !== null;
+      // Its deletion is due, and finds the same.
+      if (situation?.row === null && situation.open.ops.has('delete')) continue;
       // What a person approved stays approved until it could be done.
       if (busy || (situation.settledAt !== null && situation.settledAt >= requestedAt))
         await tx.mark([{ crmId, reason: approved ? 'approved' : 'deferred' }]);

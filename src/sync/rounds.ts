@@ -88,7 +88,7 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
   try {
     const report = await sweep(deps, run);
     if (report.stoppedBy === null && report.complete && run.withLinks) await deps.mirror.markAll(linkReasons(deps));
-    const interrupted = report.stoppedBy !== null && (deps.signal.aborted || goesOn(report.stoppedBy, run));
+    const interrupted = report.stoppedBy !== null && (deps.signal.aborted || (report.resumable && goesOn(report.stoppedBy, run)));
     // An interrupted run keeps its state `running`: the next leader, or the next round once the reason is gone, goes on with it.
     if (!interrupted) {
       const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';

@@ -24,6 +24,8 @@ export interface SweepReport {
   readonly rowsWritten: number;
   readonly removed: number;
   readonly held: number;
+  /** Something of it is stored: it can go on from there. */
+  readonly resumable: boolean;
   readonly stoppedBy: CrmFailure | null;
 }
 
@@ -35,9 +37,9 @@ const ASK_CHUNK = 20;
 
 /** Walks the account once for a run that was started. Does not throw for what the CRM answers; the caller finishes the run. */
 export const sweep = async (deps: SyncDeps, run: Run): Promise<SweepReport> => {
-  const report = { complete: false, rowsSeen: 0, rowsWritten: 0, removed: 0, held: 0 };
+  const report = { complete: false, rowsSeen: 0, rowsWritten: 0, removed: 0, held: 0, resumable: true };
   const begun = await begin(deps, run);
-  if ('failure' in begun) return { ...report, stoppedBy: begun.failure };
+  if ('failure' in begun) return { ...report, resumable: false, stoppedBy: begun.failure };
   const walker: Walker = { deps, run, cursor: begun.cursor, context: await loadContext(deps), report };
 
   const stoppedBy = await walkUntilProven(walker);
@@ -46,9 +48,23 @@ export const sweep = async (deps: SyncDeps, run: Run): Promise<SweepReport> => {
   if (asked.stoppedBy !== null) return { ...report, stoppedBy: asked.stoppedBy };
 
   const seen = await deps.mirror.countSeen(walker.cursor.maxId);
-  report.complete = asked.proven && seen + asked.gone.length >= walker.cursor.total;
+  const short = walker.cursor.total - seen;
+  report.complete = asked.proven && (short <= 0 || short <= Math.min(asked.gone.length, await goneMeanwhile(walker)));
   if (report.complete && walker.cursor.startedAt !== null) await moveWatermark(walker, new Date(walker.cursor.startedAt));
   return { ...report, stoppedBy: null };
+};
+
+/**
+ * How many contacts were deleted since the walk began, at most: only so many of those proven gone can have been among the ones that were counted then.
+ * The others were gone before, and must not make up for one that nobody saw.
+ */
+const goneMeanwhile = async ({ deps, cursor }: Walker): Promise<number> => {
+  const now = await patiently(deps, (options) =>
+    deps.crm.list({ order: { field: 'id', direction: 'desc' }, perPage: 1, page: 1 }, options),
+  );
+  if (!now.ok) return 0;
+  const made = (await deps.mirror.countSeen(Number.MAX_SAFE_INTEGER)) - (await deps.mirror.countSeen(cursor.maxId));
+  return Math.max(0, cursor.total + made - now.value.total);
 };
 
 interface Walker {

@@ -201,6 +201,10 @@ const removeOne = (step: Step, contactId: number): void => {
     deleteRow(step, contactId);
     countDamage(step, 'pull', [{ contactId, op: 'delete' }]);
   }
+  for (const conflict of tx.all(world.tables.conflicts)) {
+    if (conflict.contactId !== contactId || conflict.state !== 'open') continue;
+    tx.put(world.tables.conflicts, conflict.id, { ...conflict, state: 'decided', outcome: 'crm', decidedAt: world.now() });
+  }
   const now = world.now();
   for (const log of openLog(step, contactId)) putLog(step, { ...log, state: 'merged', settledAt: now, nextAttemptAt: null });
   if (state !== undefined && state.deletedAt !== null && state.baseHash === null) return;

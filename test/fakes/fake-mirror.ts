@@ -2,7 +2,7 @@
 import type { ContactFields } from '../../src/domain/contact.ts';
 import type { Policy } from '../../src/domain/merge.ts';
 import { LostLeadership, MirrorBusy } from '../../src/ports/mirror-errors.ts';
-import type { AccountState, Mirror, MirrorTx, RunKind } from '../../src/ports/mirror.ts';
+import { TWIN_TRIES_MAX, type AccountState, type Mirror, type MirrorTx, type RunKind } from '../../src/ports/mirror.ts';
 import { Blocked, FakeDatabase, waitFor } from './fake-database.ts';
 import { auditBatch, createAuditSteps, vanished } from './fake-mirror-audit.ts';
 import { createBrakeSteps } from './fake-mirror-brake.ts';
@@ -212,7 +212,7 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
     account: async () => ({
       ...account(),
       identityHold: statement(identityHold),
-      twins: [...tables.marks.committed.values()].some(({ reason }) => reason === 'twin'),
+      twins: [...tables.marks.committed.values()].some(({ reason, attempts }) => reason === 'twin' && attempts < TWIN_TRIES_MAX),
     }),
     checkIdentity: (crmUrl) => transact(async (step) => checkIdentity(step, crmUrl, databaseName)),
     planIdentity: () => transact(async (step) => planIdentity(step)),

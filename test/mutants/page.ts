@@ -151,7 +151,11 @@ export const PAGE_MUTANTS: readonly Mutant[] = [
     name: 'a sweep that is short is complete',
     promise: 5,
     patches: [
-      patch(SWEEP, 'report.complete = asked.proven && seen + asked.gone.length >= walker.cursor.total;', 'report.complete = asked.proven;'),
+      patch(
+        SWEEP,
+        'report.complete = asked.proven && (short <= 0 || short <= Math.min(asked.gone.length, await goneMeanwhile(walker)));',
+        'report.complete = asked.proven || short < Number(goneMeanwhile.length);',
+      ),
     ],
     tests: [{ file: FAULTS, name: 'do not pass for the first full load of an account that has contacts' }],
   },

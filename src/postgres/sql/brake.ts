@@ -24,7 +24,9 @@ select coalesce(jsonb_agg(case when d.line ->> 'op' is null then d.line || '{"op
 from sync.destruction(array(select id from waiting union select $1::bigint)) d(line)
 where d.line ->> 'op' is not null or (d.line ->> 'contact_id')::bigint = $1`;
 
-export const OPEN_HOLD = `select id from sync.holds where state = 'open' and cause = 'brake' and direction = $1 order by id limit 1`;
+/** Locked: one that somebody is deciding right now is decided when we get it, and takes nothing more. */
+export const OPEN_HOLD = `
+select id from sync.holds where state = 'open' and cause = 'brake' and direction = $1 order by id limit 1 for update`;
 
 /**
  * A contact that stands in the plan already gets its line anew, where it stood, with what it said of the parts that the new one is silent about.

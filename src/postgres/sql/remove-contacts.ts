@@ -12,6 +12,9 @@ with gone as (
 ), logged as (
   update sync.change_log set state = 'merged', settled_at = clock_timestamp(), next_attempt_at = null
   where contact_id = any($1::bigint[]) and settled_at is null
+), decided as (
+  update sync.conflicts set state = 'decided', outcome = 'crm', decided_at = clock_timestamp(), decided_by = 'relate-mirror'
+  where contact_id = any($1::bigint[]) and state = 'open'
 ), buried as (
 insert into sync.contact_state as s (contact_id, crm_id, deleted_at, deleted_by)
 select w.id, g.crm_id, clock_timestamp(), 'crm'
