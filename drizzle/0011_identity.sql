@@ -65,7 +65,8 @@ begin
   with deleted as materialized (
     select distinct l.contact_id from sync.change_log l
     left join sync.contact_state s on s.contact_id = l.contact_id
-    where l.settled_at is null and l.op = 'delete' and s.attempt_state is distinct from 'sending'
+    -- One whose create is in doubt is asked about first: without its attempt a page would take its contact for a stranger.
+    where l.settled_at is null and l.op = 'delete' and s.attempt_state is distinct from 'sending' and s.crm_id is not null
   ), states as (
     update sync.contact_state s set attempt = null, attempt_state = null, attempt_epoch = null, attempt_at = null
     from deleted d where s.contact_id = d.contact_id and s.attempt is not null

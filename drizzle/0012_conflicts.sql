@@ -147,7 +147,10 @@ begin
     state = case state when 'parked' then 'pending' else state end,
     attempts = case state when 'parked' then 0 else attempts end,
     next_attempt_at = case when sync.is_create_in_doubt(l) then l.next_attempt_at else clock_timestamp() end
-  where settled_at is null and state in ('parked', 'retry', 'unknown');
+  where settled_at is null and state in ('parked', 'retry', 'unknown')
+    -- Which contact is whose, and what was rejected, is decided one by one: sync.retry().
+    and not (state = 'parked' and (
+      error_code is not distinct from 'several_matches' or exists (select from sync.holds h where h.id = l.hold_id and h.state = 'rejected')));
   get diagnostics changes = row_count;
   insert into sync.marks as m (crm_id, reason) select crm_id, 'deferred' from sync.refused
   on conflict (crm_id, reason) do update set marked_at = excluded.marked_at, next_attempt_at = excluded.next_attempt_at;

@@ -25,12 +25,18 @@ const MEANS = {
   pull: ['does it in the mirror, each contact proven again', 'keeps the rows as they are; what was emptied goes back to the CRM'],
 } as const;
 
+/** A restored database, or another address of the CRM. */
+const MEANS_IDENTITY = {
+  push: ["says that this database is the mirror's own, and lets the push go", 'undoes the held deletions; the push stays stopped'],
+  pull: ['says that both addresses lead to the same account', 'leaves everything stopped'],
+} as const;
+
 /** The plan at a glance: what, how much, the first lines, and what to type. */
 const describeHold = (hold: HoldRow): readonly string[] => {
   const { id, direction, rows, reason, created_at: since, counts, first } = hold;
   const lines = first.map((line) => [nameOf(line), line.op ?? '', takes(line)] as const);
   const widths = [0, 1].map((column) => Math.max(0, ...lines.map((cells) => (cells[column] ?? '').length)));
-  const [approves, rejects] = MEANS[direction];
+  const [approves, rejects] = (hold.cause === 'identity' ? MEANS_IDENTITY : MEANS)[direction];
   return [
     `Hold ${id}: ${rows.toLocaleString('en')} ${rows === 1 ? 'contact' : 'contacts'}, ${OF[direction]}, since ${minute(since)} UTC`,
     `  ${reason}`,

@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   answer_too_large: 'The answer is larger than the limit.',
   write_ignored: 'The CRM answered 200 but kept its own value: the field may be read only for this token.',
   link_refused: 'The CRM answered 200 but did not link the ids.',
-  several_matches: 'More than one CRM contact matches a create whose outcome is unknown.',
+  several_matches: 'CRM contacts may be the one of a create whose outcome is unknown: a person has to say.',
   database_refused: 'Postgres refused the record: a constraint or trigger of yours.',
   mirror_busy: 'The database did not let an attempt be settled: a lock that was held for long, or a broken connection.',
   deleted_in_crm: 'The contact was deleted in the CRM and cannot be brought back.',

@@ -104,6 +104,8 @@ export interface CreateIntent {
   readonly at: Date;
   /** Correlation id: carried by the contact where the account has a field for it. */
   readonly key: string;
+  /** When the POST ended without an answer; null where nobody was left to note it. */
+  readonly unknownAt: Date | null;
   /** What was sent: canonical fields and links. */
   readonly fields: ContactFields;
   readonly links: LinkSets;
@@ -263,8 +265,8 @@ export interface Matches {
 /** A mark that could not be settled is read again after this, doubling each time. */
 export const MARK_RETRY = { minMs: 250, maxMs: 60_000 } as const;
 
-/** So often a twin is waited for, some minutes: then creates go on, and what the CRM has twice it refuses. */
-export const TWIN_TRIES_MAX = 10;
+/** So often a twin is waited for, some twenty minutes: then creates go on, and what the CRM has twice it refuses. */
+export const TWIN_TRIES_MAX = 30;
 
 export interface AccountState {
   /** On the CRM's clock: everything older was seen. */
@@ -424,6 +426,8 @@ export interface MirrorTx {
   saveSent(writes: readonly { readonly contactId: number; readonly sent: Sent }[]): Promise<void>;
   /** Answers the intent with its time and a correlation id of its own. */
   saveIntent(contactId: number, intent: { readonly fields: ContactFields; readonly links: LinkSets }): Promise<CreateIntent>;
+  /** The POST ended without an answer: from now on the CRM is asked. */
+  doubtIntent(contactId: number): Promise<void>;
   clearIntent(contactId: number): Promise<void>;
   /** Gives the contact its CRM id. A row that a page made for the same id meanwhile is folded into this one. */
   pair(contactId: number, crmId: number): Promise<void>;

@@ -5,6 +5,7 @@ import {
   AS_PLANNED,
   CLAIM,
   CLEAR_INTENT,
+  DOUBT_INTENT,
   LOCK_DUE,
   MAKE_DUE_STATES,
   NEXT_DUE,
@@ -24,7 +25,7 @@ const settle = async (session: Session, { contactId, attempt, outcomes, ends }: 
   await session.query(SETTLE_STATE, [contactId, attempt, ends, deleted]);
 };
 
-type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;
+type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'doubtIntent' | 'clearIntent' | 'settle' | 'queue'>;
 
 export const createClaimSteps = (session: Session): ClaimSteps => ({
   lockDue: async (limit, { creates, ordered = false }) => {
@@ -48,7 +49,10 @@ export const createClaimSteps = (session: Session): ClaimSteps => ({
     const { rows } = await session.query<{ at: Date; key: string }>(SAVE_INTENT, [contactId, JSON.stringify(intent)]);
     const [stored] = rows;
     if (stored === undefined) throw new Error('A contact without a state cannot be created.');
-    return { ...stored, ...intent };
+    return { ...stored, unknownAt: null, ...intent };
+  },
+  doubtIntent: async (contactId) => {
+    await session.query(DOUBT_INTENT, [contactId]);
   },
   clearIntent: async (contactId) => {
     await session.query(CLEAR_INTENT, [contactId]);

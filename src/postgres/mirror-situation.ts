@@ -30,7 +30,7 @@ export interface SituationRow extends StoredFields {
   readonly attempt: number | null;
   readonly attempt_state: Attempt['state'] | null;
   readonly intent_at: Date | null;
-  readonly intent: Omit<CreateIntent, 'at'> | null;
+  readonly intent: (Omit<CreateIntent, 'at' | 'unknownAt'> & { readonly unknownAt?: string }) | null;
   readonly sent: Sent | null;
   readonly deleted_at: Date | null;
   readonly gone_at: Date | null;
@@ -101,6 +101,12 @@ const toOpenEdits = (row: SituationRow): OpenEdits => ({
   approvals: toApprovals(row),
 });
 
+const toIntent = (at: Date, { unknownAt, ...intent }: NonNullable<SituationRow['intent']>): CreateIntent => ({
+  at,
+  unknownAt: unknownAt === undefined ? null : new Date(unknownAt),
+  ...intent,
+});
+
 export const toSituation = (row: SituationRow): Situation => ({
   contactId: row.contact_id,
   crmId: row.crm_id,
@@ -116,7 +122,7 @@ export const toSituation = (row: SituationRow): Situation => ({
   crmUpdatedAt: row.crm_updated_at,
   settledAt: row.settled_at,
   attempt: row.attempt === null || row.attempt_state === null ? null : { number: row.attempt, state: row.attempt_state },
-  intent: row.intent === null || row.intent_at === null ? null : { at: row.intent_at, ...row.intent },
+  intent: row.intent === null || row.intent_at === null ? null : toIntent(row.intent_at, row.intent),
   sent: row.sent,
   open: toOpenEdits(row),
   heldFields: new Set(row.held_fields ?? []),

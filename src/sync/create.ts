@@ -13,7 +13,6 @@ import {
   fieldValue,
   NO_LINKS,
   sameValue,
-  UNKNOWN_LINKS,
   withValues,
   type ContactFields,
   type CustomField,
@@ -22,6 +21,7 @@ import {
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
+import { eachKind, without } from '../domain/merge.ts';
 import type { ContactBody } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
 import { absorb, endingTheLoop, finish, settleFailure, underLocks, type Job } from './attempt.ts';
@@ -69,6 +69,8 @@ const post = async (deps: SyncDeps, job: Job, fields: ContactFields): Promise<Cr
   const answer = await deps.crm.create(body, callOptions(deps, 'edit'));
   if (answer.ok) return await adopt(deps, job, { fields, names }, answer.value, clockOffsetMs(requestedAt, answer.meta));
   if (answer.failure.class !== 'unknown') await dropIntent(deps, job);
+  // A POST that was given up at a stop may go on for as long as one of a lost leader: its end is not known.
+  else if (!deps.giveUp.aborted) await underLocks(deps, job, (tx, situation) => tx.doubtIntent(situation.contactId));
   const failure = await explainTaken(deps, job, answer.failure);
   // A create has no contact to read again: what is in its way is for a person.
   await settleFailure(
@@ -97,7 +99,7 @@ const adopt = async (
   record: RemoteContact,
   offset: number,
 ): Promise<CreateEnd> => {
-  const paired = await pairWith(deps, job, record, sent.fields);
+  const paired = await pairWith(deps, job, record, { fields: sent.fields, links: job.situation.row?.links ?? NO_LINKS });
   if (paired === null) return { stoppedBy: null };
   // Only a row that was there is sent.
   if (job.situation.row === null) return { crmId: record.crmId, job: { ...job, situation: paired } };
@@ -115,14 +117,19 @@ const adopt = async (
  * the contact is read and merged before anything else is sent, or deleted.
  */
 const adoptFound = async (deps: SyncDeps, job: Job, intent: CreateIntent, record: RemoteContact): Promise<CreateEnd> => {
-  const paired = await pairWith(deps, job, record, intent.fields);
+  const paired = await pairWith(deps, job, record, intent);
   if (paired === null) return { stoppedBy: null };
   const made = new Set([...job.made, 'insert', 'update', 'attach'] as const);
   return { crmId: record.crmId, job: { ...job, situation: paired, made, doubtful: false, readFirst: true } };
 };
 
 /** Gives the row its contact; null where the claim is no longer ours. What was sent and has arrived is the base from now on. */
-const pairWith = async (deps: SyncDeps, job: Job, { crmId, fields }: RemoteContact, sent: ContactFields): Promise<Situation | null> =>
+const pairWith = async (
+  deps: SyncDeps,
+  job: Job,
+  { crmId, fields, links }: RemoteContact,
+  sent: Pick<CreateIntent, 'fields' | 'links'>,
+): Promise<Situation | null> =>
   await deps.mirror.transaction(async (tx) => {
     // Before any row lock, as the page inserts do: the two meet here and nowhere else.
     await tx.lockPairing();
@@ -133,8 +140,10 @@ const pairWith = async (deps: SyncDeps, job: Job, { crmId, fields }: RemoteConta
     if (before?.attempt?.number !== job.attempt) return null;
     await tx.pair(contactId, crmId);
     // Without a base an edit that is made there before the answer is merged could not be told. One of before the intent is a former contact's.
-    const agreed = arrived(sent, fields, job.context.customFields);
-    const base = { fields: agreed, hash: contentHash(agreed), links: UNKNOWN_LINKS };
+    const agreed = arrived(sent.fields, fields, job.context.customFields);
+    // A kind that the record does not tell is not known.
+    const linked = eachKind((kind) => (links[kind] === null ? null : without(sent.links[kind], without(sent.links[kind], links[kind]))));
+    const base = { fields: agreed, hash: contentHash(agreed), links: linked };
     await tx.save([{ contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null }]);
     await tx.clearIntent(contactId);
     return { ...before, crmId, base: { fields: base.fields, links: base.links }, baseHash: base.hash, intent: null, sent: null };
@@ -168,7 +177,8 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   const { free, taken } = found;
   const [match] = free;
   // Whatever looks like it belongs to other rows: then nothing of a deleted one is left there, and a living one is its own if a person says so.
-  const isNobodys = free.length === 0 && (job.situation.row === null || !(job.doubtful || job.wasParked));
+  const isAsked = job.doubtful || job.wasParked;
+  const isNobodys = free.length === 0 && (job.situation.row === null ? job.wasParked || !isAsked : !isAsked);
   // Several may be ours; one that has a row by now may have been; one that only shares the name may be somebody else.
   if (!isNobodys && (free.length > 1 || (match === undefined && taken.length > 0) || found.byNameOnly)) {
     const ids = [...free, ...taken].map(({ crmId }) => crmId);
@@ -178,8 +188,10 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
     };
   }
   if (match !== undefined) return await adoptFound(deps, job, intent, match);
-  const waited = requestedAt.getTime() - intent.at.getTime();
-  const { createRecheckMs } = deps.settings;
+  const { createRecheckMs, createGraceMs } = deps.settings;
+  // Asked from the end of the POST on, not from its beginning: one that timed out may still be carried out.
+  const endedMs = intent.unknownAt?.getTime() ?? intent.at.getTime() + createGraceMs - createRecheckMs;
+  const waited = requestedAt.getTime() - endedMs;
   if (waited >= createRecheckMs) return 'not there';
   const unknown: CrmFailure = { ...NO_ANSWER, code: 'timeout', message: 'Asking the CRM whether the contact was created' };
   await settleFailure(deps, job, unknown, Math.min(ASK_AGAIN_MS, createRecheckMs - waited));

@@ -27,13 +27,14 @@ export const readMarks = async (
   reasons: readonly MarkReason[],
   lane: Lane,
   onProgress: (read: number) => Promise<void> = async () => {},
+  chunksMax = Number.POSITIVE_INFINITY,
 ): Promise<MarksReport> => {
   const report = { read: 0, written: 0 };
   // What this round marks anew is newer than this, and waits for the next round.
   const before = await deps.mirror.now();
-  for (;;) {
+  for (let chunks = 0; ; chunks += 1) {
     const marks = await deps.mirror.marks(reasons, CHUNK, before);
-    if (marks.length === 0 || deps.signal.aborted) return { ...report, stoppedBy: null };
+    if (marks.length === 0 || chunks >= chunksMax || deps.signal.aborted) return { ...report, stoppedBy: null };
     const paused = await pausedBy(deps);
     if (paused !== null) return { ...report, stoppedBy: paused };
     const chunk = await readChunk(deps, marks, lane);

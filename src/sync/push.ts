@@ -37,6 +37,8 @@ export interface PushReport {
   readonly stoppedBy: CrmFailure | null;
 }
 
+/** So many chunks of marks are read before edits go: the rest is the pull's, and whoever is claimed with a mark is read first anyway. */
+const MARK_CHUNKS = 1;
 /** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
 const CLAIMS_PER_WORKER = 2;
 
@@ -63,7 +65,7 @@ export const pushDue = async (deps: SyncDeps, memory: PushMemory): Promise<PushR
       if (!(error instanceof MirrorBusy)) throw error;
     }
   }
-  const marks = await readMarks(deps, ['twin', 'deferred', 'approved'], 'edit');
+  const marks = await readMarks(deps, ['twin', 'deferred', 'approved'], 'edit', undefined, MARK_CHUNKS);
   if (marks.stoppedBy !== null && endsTheRound(marks.stoppedBy)) return { contacts: 0, stoppedBy: marks.stoppedBy };
   const round: Round = { queue: [], contacts: 0, stoppedBy: null, broken: null, claiming: null };
   await Promise.all(Array.from({ length: deps.settings.pushConcurrency }, () => work(deps, memory, round)));

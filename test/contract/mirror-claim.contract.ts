@@ -200,7 +200,13 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toBeNull();
       await mirror.transaction((tx) => tx.saveIntent(a, intent));
       const found = (await situation(mirror, a)).intent;
-      expect(found).toEqual({ at: expect.any(Date), key: expect.any(String), ...intent });
+      expect(found).toEqual({ at: expect.any(Date), key: expect.any(String), unknownAt: null, ...intent });
+      await mirror.transaction((tx) => tx.doubtIntent(a));
+      const doubted = (await situation(mirror, a)).intent;
+      expect(doubted).toEqual({ ...found, unknownAt: expect.any(Date) });
+      // The first doubt stands: asking does not begin it anew.
+      await mirror.transaction((tx) => tx.doubtIntent(a));
+      expect((await situation(mirror, a)).intent).toEqual(doubted);
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toEqual(found?.at);
       await settle(a, attempt, [outcome(['insert'], 'parked')]);
       expect(await mirror.transaction((tx) => tx.oldestOpenCreate())).toBeNull();

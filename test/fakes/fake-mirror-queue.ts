@@ -102,16 +102,20 @@ export const recoverAttempts = (step: Step, createGraceMs: number): number => {
   return lost.length;
 };
 
-type QueueSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'clearIntent' | 'settle' | 'queue'>;
+type QueueSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'doubtIntent' | 'clearIntent' | 'settle' | 'queue'>;
 
 export const createQueueSteps = (step: Step): QueueSteps => ({
   lockDue: async (limit, kinds) => lockDue(step, limit, kinds),
   claim: async (contactIds) => claim(step, contactIds),
   saveSent: async (writes) => writes.forEach(({ contactId, sent }) => putState(step, contactId, { sent })),
   saveIntent: async (contactId, intent) => {
-    const stored = { at: step.world.now(), key: `key-${step.world.nextId('intent')}`, ...intent };
+    const stored = { at: step.world.now(), key: `key-${step.world.nextId('intent')}`, unknownAt: null, ...intent };
     putState(step, contactId, { intent: stored });
     return stored;
+  },
+  doubtIntent: async (contactId) => {
+    const intent = step.tx.get(step.world.tables.states, contactId)?.intent ?? null;
+    if (intent !== null && intent.unknownAt === null) putState(step, contactId, { intent: { ...intent, unknownAt: step.world.now() } });
   },
   clearIntent: async (contactId) => {
     const state = step.tx.get(step.world.tables.states, contactId);

@@ -210,8 +210,8 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     patches: [
       patch(
         'src/postgres/sql/pair.ts',
-        'update sync.change_log set contact_id = $1 where contact_id = $2`',
-        'update sync.change_log set contact_id = $1 where contact_id = $2 and false`',
+        'update sync.change_log set contact_id = $1,\n  state',
+        'update sync.change_log set contact_id = contact_id,\n  state',
       ),
     ],
     tests: [{ file: MIRROR, name: 'folds the row that a page made for the same id: links, log and edits go to the older one' }],

@@ -15,7 +15,7 @@ import { budget } from './settings.ts';
 
 /** The same in every run: what once was found is found again. */
 const FIXED = { runs: 500, from: 3000 };
-const NEW_RUNS_DEFAULT = 300;
+const NEW_RUNS_DEFAULT = 150;
 const MS_A_RUN_MAX = 100;
 
 const { seed, from, count } = budget('SIM_RUNS', NEW_RUNS_DEFAULT, process.env['SIM_PG'] !== '1');

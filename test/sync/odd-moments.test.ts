@@ -139,6 +139,9 @@ describe('a create of which nobody knows', () => {
     await harness.settle();
     await harness.sql('select sync.retry_all()');
     await harness.settle();
+    expect(await leftOpen()).toHaveLength(1);
+    await harness.sql(`select sync.retry(change_id) from sync.parked where error_code = 'several_matches'`);
+    await harness.settle();
     expect(await leftOpen()).toEqual([]);
     expect(harness.account.contacts().filter(({ last_name: name }) => name === 'Twin')).toHaveLength(2);
     expect(await harness.differences()).toEqual([]);

@@ -80,6 +80,9 @@ update sync.contact_state
 set intent_at = date_trunc('milliseconds', clock_timestamp()), intent = $2::jsonb || jsonb_build_object('key', gen_random_uuid())
 where contact_id = $1
 returning intent_at as at, intent ->> 'key' as key`;
+export const DOUBT_INTENT = `
+update sync.contact_state set intent = intent || jsonb_build_object('unknownAt', clock_timestamp())
+where contact_id = $1 and intent_at is not null and not intent ? 'unknownAt'`;
 export const CLEAR_INTENT = `update sync.contact_state set intent_at = null, intent = null where contact_id = $1 and intent_at is not null`;
 
 /**

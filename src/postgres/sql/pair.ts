@@ -14,7 +14,12 @@ insert into ${table} (contact_id, ${column})
 select $1, ${column} from ${table} where contact_id = $2
 on conflict do nothing`;
 
-export const MOVE_LOG = `update sync.change_log set contact_id = $1 where contact_id = $2`;
+/** What was under way for the younger one has lost its attempt: it is read for first. */
+export const MOVE_LOG = `
+update sync.change_log set contact_id = $1,
+  state = case state when 'sending' then 'unknown' else state end,
+  next_attempt_at = case state when 'sending' then clock_timestamp() else next_attempt_at end
+where contact_id = $2`;
 /** One open conflict a field: where both have one, the older contact's stays open. */
 export const MOVE_CONFLICTS = `
 update sync.conflicts c set contact_id = $1,
