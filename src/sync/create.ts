@@ -18,13 +18,14 @@ import {
   type CustomField,
   type CustomFieldDefs,
   type FieldName,
+  type Phone,
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import { eachKind, without } from '../domain/merge.ts';
 import type { ContactBody } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
-import { absorb, endingTheLoop, finish, settleFailure, underLocks, type Job } from './attempt.ts';
+import { absorb, endingTheLoop, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { findCreated, NO_ANSWER } from './find-created.ts';
@@ -156,12 +157,22 @@ const pairWith = async (
 const arrived = (sent: ContactFields, theirs: ContactFields, customFields: CustomFieldDefs): ContactFields => {
   const there = canonicalFields(theirs, customFields);
   const agreed = (name: FieldName): unknown => {
-    if (name === 'phones') return sent.phones.filter((phone) => there.phones.some((other) => sameValue(phone, other)));
+    if (name === 'phones') return sent.phones.filter((phone) => there.phones.some((other) => isStoredAs(phone, other)));
     const value = fieldValue(sent, name);
     return sameValue(value, fieldValue(there, name)) ? value : fieldValue(EMPTY_FIELDS, name);
   };
   return canonicalFields(withValues(sent, new Map(fieldNames(sent).map((name) => [name, agreed(name)]))), customFields);
 };
+
+/** The same phone, though the CRM wrote it in its own form: other punctuation, or the calling prefix put before a number that had none. */
+const isStoredAs = (sent: Phone, stored: Phone): boolean => {
+  if (sent.type !== stored.type) return false;
+  const [ours, theirs] = [digits(sent), digits(stored)];
+  if (ours === theirs) return ours !== '' || sent.number === stored.number;
+  const national = ours.replace(/^0/, '');
+  return national !== '' && !/^(\+|00)/.test(sent.number.trim()) && theirs.endsWith(national);
+};
+const digits = ({ number }: Phone): string => number.replace(/\D/g, '');
 
 /** How often the CRM is asked until CREATE_RECHECK_MS are over. */
 const ASK_AGAIN_MS = 1000;
@@ -193,7 +204,13 @@ const ask = async (deps: SyncDeps, job: Job, intent: CreateIntent): Promise<Crea
   const endedMs = intent.unknownAt?.getTime() ?? intent.at.getTime() + createGraceMs - createRecheckMs;
   const waited = requestedAt.getTime() - endedMs;
   if (waited >= createRecheckMs) return 'not there';
+  const delayMs = Math.min(ASK_AGAIN_MS, createRecheckMs - waited);
+  // What a person, or the row's end, has decided about the others is not forgotten over the wait: unknown again, it would be asked again.
+  if (taken.length > 0 && !job.doubtful) {
+    await handBack(deps, job, { delayMs });
+    return { stoppedBy: null };
+  }
   const unknown: CrmFailure = { ...NO_ANSWER, code: 'timeout', message: 'Asking the CRM whether the contact was created' };
-  await settleFailure(deps, job, unknown, Math.min(ASK_AGAIN_MS, createRecheckMs - waited));
+  await settleFailure(deps, job, unknown, delayMs);
   return { stoppedBy: null };
 };
