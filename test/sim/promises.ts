@@ -167,5 +167,11 @@ const lifeKept = (world: Scene, tag: string, ends: Ends, changes: readonly Chang
   // Between the restore and the note of it the process may die.
   const isUndoneThere = there !== undefined && there.value !== 'alive' && isKnown && !hasAccident(world.schedule);
   const isUndone = ends.row !== null && (isUndoneHere || isUndoneThere);
+  // Brought back because a person rejected it.
+  const { holds, log, rows } = world.books;
+  const own = new Set(rows.filter(({ fields }) => fields.last_name === tag).map(({ id }) => id));
+  const isRejected = (holdId: number | null): boolean => holds.some(({ id, state }) => id === holdId && state === 'rejected');
+  const asDecided = log.findLast(({ op, contactId }) => op === 'delete' && own.has(contactId));
+  if (!isUndoneThere && asDecided !== undefined && isRejected(asDecided.holdId)) return [];
   return isUndone && !hasConflict(world, tag, 'contact') ? [`${tag}: a deletion was undone without a conflict`] : [];
 };
