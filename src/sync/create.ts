@@ -18,11 +18,11 @@ import {
   type CustomField,
   type CustomFieldDefs,
   type FieldName,
-  type Phone,
   type RemoteContact,
 } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import { eachKind, without } from '../domain/merge.ts';
+import { isStoredAs } from '../domain/phones.ts';
 import type { ContactBody } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
 import { absorb, endingTheLoop, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
@@ -163,16 +163,6 @@ const arrived = (sent: ContactFields, theirs: ContactFields, customFields: Custo
   };
   return canonicalFields(withValues(sent, new Map(fieldNames(sent).map((name) => [name, agreed(name)]))), customFields);
 };
-
-/** The same phone, though the CRM wrote it in its own form: other punctuation, or the calling prefix put before a number that had none. */
-const isStoredAs = (sent: Phone, stored: Phone): boolean => {
-  if (sent.type !== stored.type) return false;
-  const [ours, theirs] = [digits(sent), digits(stored)];
-  if (ours === theirs) return ours !== '' || sent.number === stored.number;
-  const national = ours.replace(/^0/, '');
-  return national !== '' && !/^(\+|00)/.test(sent.number.trim()) && theirs.endsWith(national);
-};
-const digits = ({ number }: Phone): string => number.replace(/\D/g, '');
 
 /** How often the CRM is asked until CREATE_RECHECK_MS are over. */
 const ASK_AGAIN_MS = 1000;
