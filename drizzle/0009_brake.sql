@@ -197,20 +197,6 @@ begin
   perform pg_notify('relate_mirror_change', '');
 end $$;
 --> statement-breakpoint
-create or replace function sync.reject(hold_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  hold constant sync.holds := sync.lock_open_hold(hold_id);
-begin
-  if hold.direction = 'pull' then
-    perform sync.reject_pull(hold);
-  else
-    perform sync.reject_push(hold);
-  end if;
-  update sync.holds set state = 'rejected', decided_at = clock_timestamp(), decided_by = sync.effective_role() where id = hold.id;
-  perform pg_notify('relate_mirror_request', '');
-end $$;
---> statement-breakpoint
 comment on function sync.is_blank(jsonb) is 'Whether a value is none: null, a text without a letter, an empty list.';
 comment on function sync.waiting_damage() is 'Contacts with open deletions, detached links or emptied fields that nobody approved: what the brake counts as waiting.';
 comment on function sync.destruction(bigint[]) is 'What pushing these contacts as they are would destroy in the CRM: a line of a plan each, without values.';

@@ -74,6 +74,7 @@ begin
   where l.hold_id = hold.id and l.state = 'held' and l.changed_by = 'relate-mirror audit' and l.op = 'insert';
 end $$;
 --> statement-breakpoint
+-- In parts, one for each direction and for what nobody logged: with sync.reject_pull() and sync.reject_push() of the brake.
 create or replace function sync.reject(hold_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
