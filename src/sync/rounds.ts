@@ -94,10 +94,14 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
       const state = report.stoppedBy !== null ? 'failed' : report.complete ? 'done' : 'partial';
       await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
     }
-    if (report.complete) await pruneQuietly(deps);
-    if (report.complete) await auditQuietly(deps);
-    // What the sweep and the audit have found is part of what a person is asked to approve.
-    if (report.complete) await deps.mirror.planIdentity();
+    if (report.complete) {
+      const prune = () => deps.mirror.prune(deps.settings.changeLogDays);
+      await quietly(deps, prune, 'old log rows could not be removed; the next sweep tries again');
+      // Both sides were just compared.
+      await quietly(deps, () => auditOnce(deps, null), 'the audit failed; the next complete sweep is followed by another');
+      // What the sweep and the audit have found is part of what a person is asked to approve.
+      await deps.mirror.planIdentity();
+    }
     return { runId: run.id, ...report };
   } catch (error) {
     if (!deps.signal.aborted) await deps.mirror.finishRun(run.id, { state: 'failed', complete: false, error: 'internal_error' });
@@ -128,23 +132,13 @@ export const auditOnce = async (deps: SyncDeps, requested: Run | null): Promise<
   }
 };
 
-/** After each complete sweep, when both sides were just compared; what it meets does not make the sweep a failure. */
-const auditQuietly = async (deps: SyncDeps): Promise<void> => {
+/** What belongs behind a complete sweep, but is no part of it: what it meets does not make the sweep a failure. */
+const quietly = async (deps: SyncDeps, work: () => Promise<unknown>, message: string): Promise<void> => {
   try {
-    await auditOnce(deps, null);
+    await work();
   } catch (error) {
     if (error instanceof LostLeadership) throw error;
-    deps.log.warn(errorFields(error), 'the audit failed; the next complete sweep is followed by another');
-  }
-};
-
-/** Retention is no part of the sweep: what it meets does not make the sweep a failure. */
-const pruneQuietly = async (deps: SyncDeps): Promise<void> => {
-  try {
-    await deps.mirror.prune(deps.settings.changeLogDays);
-  } catch (error) {
-    if (error instanceof LostLeadership) throw error;
-    deps.log.warn(errorFields(error), 'old log rows could not be removed; the next sweep tries again');
+    deps.log.warn(errorFields(error), message);
   }
 };
 

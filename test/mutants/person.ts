@@ -34,7 +34,13 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
   {
     name: 'no audit after a sweep',
     promise: 6,
-    patches: [patch('src/sync/rounds.ts', '    if (report.complete) await auditQuietly(deps);\n', '')],
+    patches: [
+      patch(
+        'src/sync/rounds.ts',
+        `      await quietly(deps, () => auditOnce(deps, null), 'the audit failed; the next complete sweep is followed by another');\n`,
+        '',
+      ),
+    ],
     tests: [{ file: AUDIT.test, name: 'follows each complete sweep' }],
   },
   {

@@ -36,6 +36,20 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     tests: [{ file: GUARDS, name: 'is asked about again until CREATE_RECHECK_MS are over: a POST that arrives late is not doubled' }],
   },
   {
+    name: 'what was decided about look-alikes is forgotten over the wait',
+    promise: 3,
+    patches: [patch(CREATE, 'if (taken.length > 0 && !job.doubtful) {', 'if (taken.length < 0 && !job.doubtful) {')],
+    tests: [{ file: 'test/sync/odd-moments.test.ts', name: 'while the CRM is still waited for' }],
+  },
+  {
+    name: 'a phone in the CRM’s own form has not arrived',
+    promise: 3,
+    patches: [
+      patch('src/domain/phones.ts', '  const [ours, theirs] =', '  if (sent.type === stored.type) return false;\n  const [ours, theirs] ='),
+    ],
+    tests: [{ file: 'test/sync/faults.test.ts', name: 'is found where the CRM has stored its phone in another form' }],
+  },
+  {
     name: 'a contact that has a row is adopted by a second one',
     promise: 3,
     patches: [patch(FIND, 'const free = await unpaired(deps, job, matches);', 'const free = matches;')],
