@@ -4,16 +4,18 @@
  */
 import { hostname } from 'node:os';
 import process from 'node:process';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { CommanderError } from 'commander';
 import { createApp, createBudgetedCrm, type App } from './app.ts';
-import { isChoice, listConflicts, resolveConflict } from './commands/conflicts.ts';
+import { listConflicts, resolveConflict } from './commands/conflicts.ts';
+import { retry, setPaused, type Json } from './commands/control.ts';
 import { explain } from './commands/explain.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
-import { after, PAGES, PROGRAM, type Page } from './commands/manual.ts';
+import { createProgram } from './commands/program.ts';
 import { runSearch } from './commands/search.ts';
 import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
+import { watchStatus } from './commands/watch.ts';
 import { runAudit, runResync, runSync } from './commands/work.ts';
 import { formatProblem, readConfig, type Config } from './config.ts';
 import { errorFields } from './domain/error-fields.ts';
@@ -108,18 +110,19 @@ const withApp = async (command: (app: App, log: Logger) => Promise<ExitCode>, { 
     { quiet },
   );
 
-const migrate = async (): Promise<ExitCode> =>
+const migrate = async ({ json }: Json): Promise<ExitCode> =>
   await withSettings(
     async (settled) =>
       await withDatabase(settled, async ({ directUrl, log }) => {
         const { applied, total } = await migrateDatabase({ connectionString: directUrl, log });
-        io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
+        if (json) io.out(JSON.stringify({ applied, total }));
+        else io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
         return EXIT.done;
       }),
     { quiet: true },
   );
 
-const search = async (term: string, options: { readonly json: boolean }): Promise<ExitCode> =>
+const search = async (term: string, options: Json): Promise<ExitCode> =>
   await withSettings(
     async ({ config, log }) => {
       const { crm } = createBudgetedCrm({ config, clock, log });
@@ -132,7 +135,7 @@ const search = async (term: string, options: { readonly json: boolean }): Promis
     { quiet: true },
   );
 
-const demo = async (exit: boolean): Promise<ExitCode> => {
+const demo = async ({ exit }: { readonly exit: boolean }): Promise<ExitCode> => {
   // It brings the sandbox CRM's server along, which nothing else needs.
   const { runDemo } = await import('./commands/demo.ts');
   return await runDemo(io, { exit, clock, holder: `demo ${process.pid}` });
@@ -147,66 +150,33 @@ const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   }
 };
 
-const describe = (command: Command, page: Page): Command =>
-  command.summary(page.summary).description(page.description).addHelpText('after', after(page));
-
-const program = describe(new Command('relate-mirror'), PROGRAM).version(VERSION).showHelpAfterError('(--help tells more)').exitOverride();
-const toId = (text: string): number => {
-  if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new InvalidArgumentError('It is the number that the list shows.');
-  return Number(text);
-};
-const toChoice = (text: string): string => {
-  if (!isChoice(text)) throw new InvalidArgumentError(`It is crm, mirror, or a value as JSON; a text with its quotes: '"Bern"'.`);
-  return text;
-};
 /** For what only looks or decides: the schema is taken as it is. */
 const looking = async (command: (app: App) => Promise<ExitCode>): Promise<ExitCode> => await withApp(command, { migrates: false });
 
-const add = (name: keyof typeof PAGES): Command => describe(program.command(name), PAGES[name]);
-
-add('start').action(() => run(() => withApp((app, log) => runStart(io, app, log), { quiet: false })));
-add('migrate').action(() => run(migrate));
-add('sync').action(() => run(() => withApp((app) => runSync({ io, app, clock }))));
-add('resync')
-  .option('--links', "read every contact's links too")
-  .option('--no-wait', 'only ask for it, and print the number of the run')
-  .action(({ links = false, wait }: { links?: boolean; wait: boolean }) =>
-    run(() => withApp((app) => runResync({ io, app, clock }, { links, wait }))),
-  );
-add('audit')
-  .option('--json', 'one line of JSON, on a terminal too')
-  .action(({ json = false }: { json?: boolean }) => run(() => withApp((app) => runAudit({ io, app, clock }, { json }))));
-add('status')
-  .option('--json', 'one line of JSON with the columns of sync.status')
-  .action(({ json = false }: { json?: boolean }) =>
-    run(() => withApp(async (app) => showStatus(io, await app.operator.status(), { json }), { migrates: false })),
-  );
-const holds = add('holds')
-  .option('--json', 'one JSON object a line')
-  .action(({ json = false }: { json?: boolean }) => run(() => looking((app) => listHolds(io, app.operator, { json }))));
-for (const how of ['approve', 'reject'] as const) {
-  holds
-    .command(how)
-    .summary(how === 'approve' ? 'let a plan through' : 'undo a plan')
-    .argument('<id>', 'the number of the hold', toId)
-    .action((id: number) => run(() => looking((app) => decideHold(io, app.operator, id, how))));
-}
-const conflicts = add('conflicts')
-  .option('--json', 'one JSON object a line')
-  .action(({ json = false }: { json?: boolean }) => run(() => looking((app) => listConflicts(io, app.operator, { json }))));
-conflicts
-  .command('resolve')
-  .summary('decide a conflict')
-  .argument('<id>', 'the number of the conflict', toId)
-  .argument('<choice>', 'crm, mirror, or a value as JSON', toChoice)
-  .action((id: number, choice: string) => run(() => looking((app) => resolveConflict(io, app.operator, id, choice))));
-add('search')
-  .argument('<term>', 'what to look for')
-  .option('--json', 'one JSON object a line, with all fields')
-  .action((term: string, { json = false }: { json?: boolean }) => run(() => search(term, { json })));
-add('demo')
-  .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
-  .action(({ exit = false }: { exit?: boolean }) => run(() => demo(exit)));
+const program = createProgram({
+  version: VERSION,
+  run,
+  actions: {
+    start: () => withApp((app, log) => runStart(io, app, log), { quiet: false }),
+    migrate,
+    sync: (options) => withApp((app) => runSync({ io, app, clock }, options)),
+    resync: (options) => withApp((app) => runResync({ io, app, clock }, options)),
+    audit: (options) => withApp((app) => runAudit({ io, app, clock }, options)),
+    status: ({ json, watch }) =>
+      looking(async ({ operator }) =>
+        watch ? await watchStatus(io, operator, clock, { json }) : showStatus(io, await operator.status(), { json }),
+      ),
+    pause: (options) => looking(({ operator }) => setPaused(io, operator, true, options)),
+    resume: (options) => looking(({ operator }) => setPaused(io, operator, false, options)),
+    retry: (ids, options) => looking(({ operator }) => retry(io, operator, ids, options)),
+    holds: (options) => looking(({ operator }) => listHolds(io, operator, options)),
+    decideHold: (id, how, options) => looking(({ operator }) => decideHold(io, operator, id, how, options)),
+    conflicts: (options) => looking(({ operator }) => listConflicts(io, operator, options)),
+    resolveConflict: (id, choice, options) => looking(({ operator }) => resolveConflict(io, operator, id, choice, options)),
+    search,
+    demo,
+  },
+});
 
 const isNodeTooOld = (): boolean => {
   const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);

@@ -92,7 +92,10 @@ const loadProgram = async (): Promise<Command> => {
 const usageOf = (command: Command): string =>
   [
     command.name(),
-    ...command.registeredArguments.map((argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`)),
+    ...command.registeredArguments.map((argument) => {
+      const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+      return argument.required ? `<${name}>` : `[${name}]`;
+    }),
     ...command.options.map(({ flags }) => `[${flags}]`),
   ].join(' ');
 

@@ -1,12 +1,13 @@
 /** `conflicts`: edits of the same field on both sides that a person decides. */
 import type { ConflictRow, Decisions } from '../postgres/decisions.ts';
+import type { Json } from './control.ts';
 import { EXIT, Told, type ExitCode, type Io } from './io.ts';
 
 /** Shown for people; `--json` gives all. */
 const SHOWN = 20;
 const WIDTH = 100;
 
-export const listConflicts = async (io: Io, decisions: Decisions, { json }: { readonly json: boolean }): Promise<ExitCode> => {
+export const listConflicts = async (io: Io, decisions: Decisions, { json }: Json): Promise<ExitCode> => {
   const conflicts = await decisions.openConflicts();
   if (json) for (const conflict of conflicts) io.out(JSON.stringify(conflict));
   else {
@@ -17,10 +18,17 @@ export const listConflicts = async (io: Io, decisions: Decisions, { json }: { re
   return conflicts.length === 0 ? EXIT.done : EXIT.attention;
 };
 
-export const resolveConflict = async (io: Io, decisions: Decisions, conflictId: number, choice: string): Promise<ExitCode> => {
+export const resolveConflict = async (
+  io: Io,
+  decisions: Decisions,
+  conflictId: number,
+  choice: string,
+  { json }: Json,
+): Promise<ExitCode> => {
   const refusal = await decisions.resolveConflict(conflictId, choice);
   if (refusal !== null) throw new Told(`Nothing was decided: ${refusal}.`);
-  io.err(`Conflict ${conflictId} is decided.`);
+  if (json) io.out(JSON.stringify({ conflict_id: conflictId, state: 'decided' }));
+  else io.err(`Conflict ${conflictId} is decided.`);
   return EXIT.done;
 };
 

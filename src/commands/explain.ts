@@ -22,6 +22,7 @@ const KNOWN: { readonly [code: string]: string } = {
   '42501': 'The user of DATABASE_URL lacks a right that the mirror needs.',
   '53300': 'Postgres has no connection left: raise max_connections, or close some.',
   '57P03': 'Postgres is starting or stopping: try again in a moment.',
+  '3F000': 'This database holds no mirror yet: `relate-mirror start`, `sync` or `migrate` makes it.',
   '42P01': 'This database holds no mirror yet: `relate-mirror start`, `sync` or `migrate` makes it.',
 };
 

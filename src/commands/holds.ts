@@ -1,8 +1,9 @@
 /** `holds`: what waits for an approval, readable, and the decision about it. */
 import { LINES_SHOWN, type Decisions, type HoldRow, type PlanLine } from '../postgres/decisions.ts';
+import type { Json } from './control.ts';
 import { EXIT, Told, type ExitCode, type Io } from './io.ts';
 
-export const listHolds = async (io: Io, decisions: Decisions, { json }: { readonly json: boolean }): Promise<ExitCode> => {
+export const listHolds = async (io: Io, decisions: Decisions, { json }: Json): Promise<ExitCode> => {
   const holds = await decisions.openHolds();
   for (const hold of holds) {
     if (json) io.out(JSON.stringify(hold));
@@ -12,10 +13,20 @@ export const listHolds = async (io: Io, decisions: Decisions, { json }: { readon
   return holds.length === 0 ? EXIT.done : EXIT.attention;
 };
 
-export const decideHold = async (io: Io, decisions: Decisions, holdId: number, how: 'approve' | 'reject'): Promise<ExitCode> => {
+export const decideHold = async (
+  io: Io,
+  decisions: Decisions,
+  holdId: number,
+  how: 'approve' | 'reject',
+  { json }: Json,
+): Promise<ExitCode> => {
   const refusal = await decisions.decideHold(holdId, how);
   if (refusal !== null) throw new Told(`Nothing was decided: ${refusal}.`);
-  io.err(how === 'approve' ? `Hold ${holdId} is approved: each contact is looked at again, and then done.` : `Hold ${holdId} is rejected.`);
+  if (json) io.out(JSON.stringify({ hold_id: holdId, state: how === 'approve' ? 'approved' : 'rejected' }));
+  else
+    io.err(
+      how === 'approve' ? `Hold ${holdId} is approved: each contact is looked at again, and then done.` : `Hold ${holdId} is rejected.`,
+    );
   return EXIT.done;
 };
 

@@ -120,9 +120,33 @@ export const PAGES = {
     examples: [
       ['relate-mirror status', 'in words'],
       ['relate-mirror status --json | jq .queue_depth', 'one line of JSON with the columns of sync.status'],
-      ['watch relate-mirror status', 'on and on'],
+      ['relate-mirror status --watch', 'each second anew, with the run that is under way'],
     ],
     more: () => EXIT_CODES,
+  },
+  pause: {
+    summary: 'stop both directions until `resume`',
+    description:
+      'Nothing is pulled or pushed any more: what has been begun ends within moments, a long run after its page. Edits go on being captured and wait. ' +
+      'The pause is a row in the database: it holds for every daemon, and outlives restarts. Works with or without a daemon.',
+    examples: [['relate-mirror pause', 'before maintenance of the CRM, say']],
+  },
+  resume: {
+    summary: 'end a pause',
+    description: 'Both directions go on where they stood, an interrupted sweep at its page. Harmless where nothing was paused.',
+    examples: [['relate-mirror resume', 'go on']],
+  },
+  retry: {
+    summary: 'have parked or waiting edits tried again now',
+    description:
+      'Edits that the CRM refused stay parked until their contact is edited again, or somebody says that the reason is gone: that is this. Those that ' +
+      'wait for their next try are tried at once; of one whose outcome is unknown the CRM is asked first, as ever. `--all` takes everything but what is ' +
+      'decided one by one (several contacts may be the one created; what was rejected), and reads again the records that could not be stored. ' +
+      'A number that does not exist, or a held edit, is told and ends with exit code 1; the others are done all the same.',
+    examples: [
+      ['relate-mirror retry --all', 'after the CRM was mended'],
+      ['relate-mirror retry 17 18', 'these two: change_id of sync.parked and sync.queue'],
+    ],
   },
   holds: {
     summary: 'what the brake holds, and the decision about it',

@@ -20,6 +20,7 @@ export interface Progress {
 const LINE_EVERY_MS = 1000;
 /** A rate over less says nothing. */
 const PACE_MS_MIN = 200;
+const BAR_SIZE = 30;
 
 export const createProgress = (io: Io, clock: Clock): Progress => (io.errIsTerminal ? createBar(clock) : createLines(io, clock));
 
@@ -49,7 +50,7 @@ const createBar = (clock: Clock): Progress => {
       format: `${state.phase.padEnd(8)}  {bar}  {percentage}%  {done}{of}  {pace}`,
       barCompleteChar: '█',
       barIncompleteChar: '░',
-      barsize: 30,
+      barsize: BAR_SIZE,
       autopadding: true,
       hideCursor: true,
       // Redrawn when something was shown, not by a timer.
@@ -73,6 +74,13 @@ const createBar = (clock: Clock): Progress => {
       bar = null;
     },
   };
+};
+
+/** The bar alone, for a screen that is drawn as a whole: `██████████░░░░░░░░░░  50%  5,000 of 10,000`. */
+export const drawBar = (done: number, total: number): string => {
+  const share = total === 0 ? 1 : Math.min(1, done / total);
+  const filled = Math.round(share * BAR_SIZE);
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR_SIZE - filled)}  ${Math.floor(share * 100)}%  ${number(done)} of ${number(total)}`;
 };
 
 const timeLeft = (seconds: number): string => {

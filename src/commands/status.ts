@@ -16,9 +16,9 @@ export const showStatus = (io: Io, status: Status, { json }: StatusOptions): Exi
 export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open, identity_hold: identity }: Status): boolean =>
   parked + held + unknown + retry + open > 0 || identity !== null;
 
-type Paint = (style: 'good' | 'bad' | 'dim', text: string) => string;
+export type Paint = (style: 'good' | 'bad' | 'dim', text: string) => string;
 const STYLES = { good: 32, bad: 33, dim: 2 } as const;
-const paintFor =
+export const paintFor =
   ({ outIsTerminal }: Io): Paint =>
   (style, text) =>
     outIsTerminal ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
@@ -48,7 +48,7 @@ const describeCalls = ({ leader, budget_limit: limit, budget_used: used }: Statu
 };
 
 const inStep = (status: Status): string => {
-  if (status.paused) return 'no: paused; to go on: select sync.resume();';
+  if (status.paused) return 'no: paused; to go on: relate-mirror resume';
   if (!status.first_sweep_done) return 'not yet: the first full load is not complete';
   if (status.identity_hold !== null) return 'no: this is not the database, or the account, that it was; see below';
   if (status.parked + status.held + status.open_conflicts > 0) return 'no: something needs a person, see below';
@@ -68,8 +68,8 @@ export const attentionLines = ({
 }: Status): readonly string[] => {
   const things: readonly (readonly [number, string, string])[] = [
     [parked, 'parked: refused, a person has to change something', 'select * from sync.parked;'],
-    [held, 'held: destructive, a person has to approve', "select * from sync.holds where state = 'open';"],
-    [open, 'in an open conflict: a person has to choose', "select * from sync.conflicts where state = 'open';"],
+    [held, 'held: destructive, a person has to approve', 'relate-mirror holds'],
+    [open, 'in an open conflict: a person has to choose', 'relate-mirror conflicts'],
     [unknown, 'sent, with an unknown outcome: read before anything is repeated', "select * from sync.queue where state = 'unknown';"],
     [retry, 'waiting for another try', "select * from sync.queue where state = 'retry';"],
   ];
@@ -85,7 +85,8 @@ export const attentionLines = ({
   return rows.map(([what, where]) => `${what.padEnd(width)}  ${where}`);
 };
 
-export const count = (howMany: number, what: string): string => `${howMany.toLocaleString('en')} ${what}${howMany === 1 ? '' : 's'}`;
+export const count = (howMany: number, what: string, many = `${what}s`): string =>
+  `${howMany.toLocaleString('en')} ${howMany === 1 ? what : many}`;
 
 const ago = (at: Date | null): string => {
   if (at === null) return 'never';

@@ -9,6 +9,7 @@ import type { RunRow, Status } from '../postgres/operator.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory } from '../sync/push.ts';
 import { backfillLinks, serveRequest } from '../sync/rounds.ts';
+import type { Json } from './control.ts';
 import { explainCode } from './explain.ts';
 import { EXIT, Told, type ExitCode, type Io } from './io.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -25,16 +26,21 @@ const LOOK_EVERY_MS = 200;
 const LEADERLESS_MS = 1500;
 
 /** `sync`: one pull (on an empty mirror the full load), then the push until nothing is due. */
-export const runSync = async (context: WorkContext): Promise<ExitCode> =>
-  await waitFor(context, await context.app.operator.request('sync', false));
+export const runSync = async (context: WorkContext, options: Json): Promise<ExitCode> =>
+  await waitFor(asAsked(context, options), await context.app.operator.request('sync', false));
 
-export interface ResyncOptions {
+/** With `--json` the result is for a program, on a terminal too. */
+const asAsked = (context: WorkContext, { json }: Json): WorkContext =>
+  json ? { ...context, io: { ...context.io, outIsTerminal: false } } : context;
+
+export interface ResyncOptions extends Json {
   readonly links: boolean;
   readonly wait: boolean;
 }
 
 /** `resync`: the whole account again, with `links` every contact's links too. */
-export const runResync = async (context: WorkContext, { links, wait }: ResyncOptions): Promise<ExitCode> => {
+export const runResync = async (asking: WorkContext, { links, wait, json }: ResyncOptions): Promise<ExitCode> => {
+  const context = asAsked(asking, { json });
   const { io, app } = context;
   const runId = await app.operator.request('resync', links);
   if (wait) return await waitFor(context, runId);
@@ -46,10 +52,8 @@ export const runResync = async (context: WorkContext, { links, wait }: ResyncOpt
 };
 
 /** `audit`: look for edits that no trigger saw, queue them, and hold what is gone without a deletion. */
-export const runAudit = async (context: WorkContext, { json }: { readonly json: boolean }): Promise<ExitCode> => {
-  const io = json ? { ...context.io, outIsTerminal: false } : context.io;
-  return await waitFor({ ...context, io }, await context.app.operator.request('audit', false));
-};
+export const runAudit = async (context: WorkContext, options: Json): Promise<ExitCode> =>
+  await waitFor(asAsked(context, options), await context.app.operator.request('audit', false));
 
 const waitFor = async (context: WorkContext, runId: number): Promise<ExitCode> => {
   const { io, app, clock } = context;
@@ -106,8 +110,8 @@ const untilEnded = async ({ io, app, clock }: WorkContext, runId: number): Promi
     if (!open && (leader === null || linksLeft(run) === 0)) return run;
     if (io.signal.aborted) return 'stopped';
     if (paused && leader === null)
-      throw new Told(`The mirror is paused, so nothing was done. To go on: select sync.resume(); (run ${runId} stays asked for)`);
-    if (paused && !saidPaused) io.err('The mirror is paused; waiting for: select sync.resume();');
+      throw new Told(`The mirror is paused, so nothing was done. To go on: relate-mirror resume (run ${runId} stays asked for)`);
+    if (paused && !saidPaused) io.err('The mirror is paused; waiting for: relate-mirror resume');
     saidPaused = paused;
     const now = clock.monotonicMs();
     if (leader !== null) leaderSeenMs = now;

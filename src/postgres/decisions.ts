@@ -48,7 +48,16 @@ export interface Decisions {
   openConflicts(): Promise<readonly ConflictRow[]>;
   /** `choice`: crm, mirror or a value as JSON. Answers as decideHold. */
   resolveConflict(conflictId: number, choice: string): Promise<string | null>;
+  /** Stops both directions, or lets them go on; the pause outlives restarts. */
+  setPaused(paused: boolean): Promise<void>;
+  /** Has a change tried again now, a parked one included. */
+  retry(changeId: number): Promise<Retried>;
+  /** All that are parked or wait, but for those that are decided one by one. Answers how many. */
+  retryAll(): Promise<number>;
 }
+
+/** The change's state by now, or why nothing was done, in the database's words. */
+export type Retried = { readonly state: string } | { readonly refusal: string };
 
 /** Lines of a plan that are shown: enough to see what it is about. */
 export const LINES_SHOWN = 10;
@@ -74,6 +83,9 @@ const OPEN_CONFLICTS = `
   where f.state = 'open' order by f.id`;
 const DECIDE = { approve: 'select sync.approve($1)', reject: 'select sync.reject($1)' } as const;
 const RESOLVE = 'select sync.resolve($1, $2)';
+const PAUSE = { true: 'select sync.pause()', false: 'select sync.resume()' } as const;
+const RETRY = 'select sync.retry($1) as state';
+const RETRY_ALL = 'select sync.retry_all() as retried';
 
 /**
  * no_data_found and object_not_in_prerequisite_state: not there, or decided already. The others: the value chosen is none that the field can
@@ -81,14 +93,23 @@ const RESOLVE = 'select sync.resolve($1, $2)';
  */
 const REFUSALS: ReadonlySet<string> = new Set(['P0002', '55000', '22023', '22P02', '23514']);
 
-const refusalOf = async (pool: pg.Pool, text: string, values: readonly unknown[]): Promise<string | null> => {
+/** What a function of the schema `sync` answers, or why it refused. */
+const ask = async (
+  pool: pg.Pool,
+  text: string,
+  values: readonly unknown[],
+): Promise<{ readonly row: unknown } | { readonly refusal: string }> => {
   try {
-    await pool.query(text, [...values]);
-    return null;
+    return { row: (await pool.query(text, [...values])).rows[0] };
   } catch (error) {
-    if (error instanceof pg.DatabaseError && REFUSALS.has(error.code ?? '')) return error.message;
+    if (error instanceof pg.DatabaseError && REFUSALS.has(error.code ?? '')) return { refusal: error.message };
     throw error;
   }
+};
+
+const refusalOf = async (pool: pg.Pool, text: string, values: readonly unknown[]): Promise<string | null> => {
+  const answer = await ask(pool, text, values);
+  return 'refusal' in answer ? answer.refusal : null;
 };
 
 export const createDecisions = (pool: pg.Pool): Decisions => ({
@@ -96,4 +117,10 @@ export const createDecisions = (pool: pg.Pool): Decisions => ({
   decideHold: async (holdId, how) => await refusalOf(pool, DECIDE[how], [holdId]),
   openConflicts: async () => z.array(ConflictRow).parse((await pool.query(OPEN_CONFLICTS)).rows),
   resolveConflict: async (conflictId, choice) => await refusalOf(pool, RESOLVE, [conflictId, choice]),
+  setPaused: async (paused) => void (await pool.query(PAUSE[`${paused}`])),
+  retry: async (changeId) => {
+    const answer = await ask(pool, RETRY, [changeId]);
+    return 'refusal' in answer ? answer : z.object({ state: z.string() }).parse(answer.row);
+  },
+  retryAll: async () => z.object({ retried: z.coerce.number() }).parse((await pool.query(RETRY_ALL)).rows[0]).retried,
 });

@@ -1,0 +1,125 @@
+/** The command line: names, arguments and options. What a command does is an action, which `src/cli.ts` gives. */
+import { Command, InvalidArgumentError } from 'commander';
+import { isChoice } from './conflicts.ts';
+import type { Json, RetryOptions } from './control.ts';
+import type { ExitCode } from './io.ts';
+import { after, PAGES, PROGRAM, type Page } from './manual.ts';
+
+type Action<A extends readonly unknown[]> = (...args: A) => Promise<ExitCode>;
+
+export interface Actions {
+  readonly start: Action<[]>;
+  readonly migrate: Action<[Json]>;
+  readonly sync: Action<[Json]>;
+  readonly resync: Action<[Json & { readonly links: boolean; readonly wait: boolean }]>;
+  readonly audit: Action<[Json]>;
+  readonly status: Action<[Json & { readonly watch: boolean }]>;
+  readonly pause: Action<[Json]>;
+  readonly resume: Action<[Json]>;
+  readonly retry: Action<[ids: readonly number[], options: RetryOptions]>;
+  readonly holds: Action<[Json]>;
+  readonly decideHold: Action<[id: number, how: 'approve' | 'reject', options: Json]>;
+  readonly conflicts: Action<[Json]>;
+  readonly resolveConflict: Action<[id: number, choice: string, options: Json]>;
+  readonly search: Action<[term: string, options: Json]>;
+  readonly demo: Action<[{ readonly exit: boolean }]>;
+}
+
+export interface ProgramOptions {
+  readonly version: string;
+  readonly actions: Actions;
+  /** Runs an action and sets the exit code. */
+  readonly run: (command: () => Promise<ExitCode>) => Promise<void>;
+}
+
+const describe = (command: Command, page: Page): Command =>
+  command.summary(page.summary).description(page.description).addHelpText('after', after(page));
+
+const toId = (text: string): number => {
+  if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new InvalidArgumentError('It is the number that the list shows.');
+  return Number(text);
+};
+const toIds = (text: string, before: readonly number[] = []): readonly number[] => [...before, toId(text)];
+const toChoice = (text: string): string => {
+  if (!isChoice(text)) throw new InvalidArgumentError(`It is crm, mirror, or a value as JSON; a text with its quotes: '"Bern"'.`);
+  return text;
+};
+
+const ONE_LINE = 'one line of JSON, on a terminal too';
+const OBJECT_A_LINE = 'one JSON object a line';
+
+export const createProgram = ({ version, actions, run }: ProgramOptions): Command => {
+  const program = describe(new Command('relate-mirror'), PROGRAM).version(version).showHelpAfterError('(--help tells more)').exitOverride();
+  const add = (name: keyof typeof PAGES): Command => describe(program.command(name), PAGES[name]);
+
+  add('start').action(() => run(actions.start));
+  add('migrate')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.migrate({ json })));
+  add('sync')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.sync({ json })));
+  add('resync')
+    .option('--links', "read every contact's links too")
+    .option('--no-wait', 'only ask for it, and print the number of the run')
+    .option('--json', ONE_LINE)
+    .action(({ links = false, wait, json = false }: { links?: boolean; wait: boolean; json?: boolean }) =>
+      run(() => actions.resync({ links, wait, json })),
+    );
+  add('audit')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.audit({ json })));
+  add('status')
+    .option('--json', 'one line of JSON with the columns of sync.status')
+    .option('--watch', 'again each second, until Ctrl-C')
+    .action(({ json = false, watch = false }: { json?: boolean; watch?: boolean }) => run(() => actions.status({ json, watch })));
+  for (const name of ['pause', 'resume'] as const) {
+    add(name)
+      .option('--json', ONE_LINE)
+      .action(({ json = false }: Partial<Json>) => run(() => actions[name]({ json })));
+  }
+  add('retry')
+    .argument('[id...]', 'the numbers of edits, as sync.parked and sync.queue show them', toIds)
+    .option('--all', 'everything that is parked or waits for another try')
+    .option('--json', OBJECT_A_LINE)
+    .action((ids: readonly number[] = [], { all = false, json = false }: Partial<RetryOptions>) =>
+      run(() => actions.retry(ids, { all, json })),
+    );
+  addDecisions(add, { actions, run });
+  add('search')
+    .argument('<term>', 'what to look for')
+    .option('--json', 'one JSON object a line, with all fields')
+    .action((term: string, { json = false }: Partial<Json>) => run(() => actions.search(term, { json })));
+  add('demo')
+    .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
+    .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));
+  return program;
+};
+
+/** Those with commands of their own below them. `--json` may stand before or behind the lower one. */
+const addDecisions = (add: (name: keyof typeof PAGES) => Command, { actions, run }: Omit<ProgramOptions, 'version'>): void => {
+  const jsonOf = (command: Command): Json => ({ json: command.optsWithGlobals<Partial<Json>>().json ?? false });
+  const holds = add('holds')
+    .option('--json', OBJECT_A_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.holds({ json })));
+  for (const how of ['approve', 'reject'] as const) {
+    holds
+      .command(how)
+      .summary(how === 'approve' ? 'let a plan through' : 'undo a plan')
+      .argument('<id>', 'the number of the hold', toId)
+      .option('--json', ONE_LINE)
+      .action((id: number, _options: object, command: Command) => run(() => actions.decideHold(id, how, jsonOf(command))));
+  }
+  const conflicts = add('conflicts')
+    .option('--json', OBJECT_A_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.conflicts({ json })));
+  conflicts
+    .command('resolve')
+    .summary('decide a conflict')
+    .argument('<id>', 'the number of the conflict', toId)
+    .argument('<choice>', 'crm, mirror, or a value as JSON', toChoice)
+    .option('--json', ONE_LINE)
+    .action((id: number, choice: string, _options: object, command: Command) =>
+      run(() => actions.resolveConflict(id, choice, jsonOf(command))),
+    );
+};
