@@ -9,6 +9,7 @@ import { createApp, createBudgetedCrm, type App } from './app.ts';
 import { listConflicts, resolveConflict } from './commands/conflicts.ts';
 import { retry, setPaused, type Json } from './commands/control.ts';
 import { explain } from './commands/explain.ts';
+import { printGrants } from './commands/grants.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
 import { createProgram } from './commands/program.ts';
@@ -114,7 +115,7 @@ const migrate = async ({ json }: Json): Promise<ExitCode> =>
   await withSettings(
     async (settled) =>
       await withDatabase(settled, async ({ directUrl, log }) => {
-        const { applied, total } = await migrateDatabase({ connectionString: directUrl, log });
+        const { applied, total } = await migrateDatabase({ connectionString: directUrl, log, grants: 'always' });
         if (json) io.out(JSON.stringify({ applied, total }));
         else io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
         return EXIT.done;
@@ -174,6 +175,8 @@ const program = createProgram({
     conflicts: (options) => looking(({ operator }) => listConflicts(io, operator, options)),
     resolveConflict: (id, choice, options) => looking(({ operator }) => resolveConflict(io, operator, id, choice, options)),
     search,
+    // Without settings: it is for whoever runs the server.
+    grants: (options) => Promise.resolve(printGrants(io, options)),
     demo,
   },
 });

@@ -8,6 +8,7 @@ import { EXIT } from '../src/commands/io.ts';
 import { describeStatus } from '../src/commands/status.ts';
 import { CHANGE_STATES } from '../src/domain/change.ts';
 import { ERROR_CODES } from '../src/domain/errors.ts';
+import { DAEMON_ROLE, GROUP_ROLES } from '../src/postgres/sql/grants.ts';
 import { SETTINGS } from '../src/settings.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { type Document, parseDocument, plain, sectionOf, tableOf, unwrapped } from './docs/markdown.ts';
@@ -121,6 +122,10 @@ describe('operations.md', () => {
     expect(columnOf(OPERATIONS, 'States of an edit', 'state').toSorted()).toEqual([...CHANGE_STATES].toSorted());
   });
 
+  it('explains every role, and none that does not exist', () => {
+    expect(columnOf(OPERATIONS, 'Roles and rights', 'role').toSorted()).toEqual([...Object.keys(GROUP_ROLES), DAEMON_ROLE].toSorted());
+  });
+
   it('explains every line of `status`', () => {
     const lines = describeStatus({
       leader: null,
@@ -167,7 +172,7 @@ describe('SPEC.md', () => {
 /** Nobody but the daemon calls these; what is in neither list makes a test fail, so that somebody decides. */
 const INTERNAL_FUNCTIONS = new Set(
   `begin_own_write captured capture_contacts capture_links custom_value_problem drawn_contact_id effective_role end_own_write guard_contact
-   guard_names guard_truncate is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
+   guard_names guard_truncate guard_writer is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
    raise_custom_field request_run destruction waiting_damage reject_pull reject_push reject_found resolve_contact plan_identity
    database_identity check_identity hold_identity decide_identity identity_swept agreed_value
    is_agreed_link is_create_in_doubt`

@@ -183,6 +183,19 @@ export const PAGES = {
       ['relate-mirror search --json ada@example.com', 'one JSON object a line, with all fields'],
     ],
   },
+  grants: {
+    summary: 'the SQL that makes the roles and gives them their rights',
+    description:
+      'Prints a script for psql, which may be run again at any time: the roles relate_mirror_reader (the schema bi, and how the sync is going) and ' +
+      'relate_mirror_editor (that, the contacts, and the functions of schema sync), and exactly what each may do. `migrate` does the same by ' +
+      'itself where its role may create roles. With --daemon, also what the daemon needs where another role owns the schemas: rows, no schema. ' +
+      'Needs no settings and no database.',
+    examples: [
+      ['relate-mirror grants | psql "$OWNER_URL"', 'roles and rights, on a database that was migrated'],
+      ['relate-mirror grants --daemon relate_mirror_daemon | psql "$OWNER_URL"', 'and a login for a daemon that owns nothing'],
+      [`psql -c 'grant relate_mirror_editor to ann'`, 'Ann may edit contacts'],
+    ],
+  },
   demo: {
     summary: 'the main job on screen, with nothing but this package',
     description:

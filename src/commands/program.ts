@@ -1,7 +1,9 @@
 /** The command line: names, arguments and options. What a command does is an action, which `src/cli.ts` gives. */
 import { Command, InvalidArgumentError } from 'commander';
+import { isRoleName } from '../postgres/roles.ts';
 import { isChoice } from './conflicts.ts';
 import type { Json, RetryOptions } from './control.ts';
+import type { GrantsOptions } from './grants.ts';
 import type { ExitCode } from './io.ts';
 import { after, PAGES, PROGRAM, type Page } from './manual.ts';
 
@@ -22,6 +24,7 @@ export interface Actions {
   readonly conflicts: Action<[Json]>;
   readonly resolveConflict: Action<[id: number, choice: string, options: Json]>;
   readonly search: Action<[term: string, options: Json]>;
+  readonly grants: Action<[GrantsOptions]>;
   readonly demo: Action<[{ readonly exit: boolean }]>;
 }
 
@@ -42,6 +45,10 @@ const toId = (text: string): number => {
 const toIds = (text: string, before: readonly number[] = []): readonly number[] => [...before, toId(text)];
 const toChoice = (text: string): string => {
   if (!isChoice(text)) throw new InvalidArgumentError(`It is crm, mirror, or a value as JSON; a text with its quotes: '"Bern"'.`);
+  return text;
+};
+const toRole = (text: string): string => {
+  if (!isRoleName(text)) throw new InvalidArgumentError('It is the name of one role: letters, digits, _, -, . and @, at most 63 bytes.');
   return text;
 };
 
@@ -90,6 +97,9 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
     .argument('<term>', 'what to look for')
     .option('--json', 'one JSON object a line, with all fields')
     .action((term: string, { json = false }: Partial<Json>) => run(() => actions.search(term, { json })));
+  add('grants')
+    .option('--daemon <role>', 'the login of a daemon that does not own the schemas', toRole)
+    .action(({ daemon = null }: Partial<GrantsOptions>) => run(() => actions.grants({ daemon })));
   add('demo')
     .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
     .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import pg from 'pg';
 import type { Log } from '../ports/ambient.ts';
+import { applyGrants } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 
 export type MigrationErrorCode =
@@ -22,6 +23,8 @@ export type MigrationErrorCode =
   | 'edited'
   /** The journal knows a migration that this program does not, or lacks one that is older than one it has. */
   | 'mismatch'
+  /** Migrations are missing, and this role may not apply them. */
+  | 'no_right'
   /** Postgres refused a migration; nothing of it was applied. */
   | 'failed';
 
@@ -46,6 +49,8 @@ export interface MigrateOptions {
   /** A direct connection: the lock belongs to a session, which a transaction pooler would share out. */
   readonly connectionString: string;
   readonly log?: Log;
+  /** Whether the roles get their rights also where there is nothing to migrate; that needs the schemas' owner. */
+  readonly grants?: 'always' | 'with-migrations';
   /** For tests; the files that come with the program otherwise. */
   readonly migrationsFolder?: string;
 }
@@ -56,6 +61,10 @@ const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url
 const JOURNAL_SCHEMA = 'relate_mirror';
 const JOURNAL = `${JOURNAL_SCHEMA}.__drizzle_migrations`;
 const LOCK = 'select pg_advisory_lock(7210, 3)';
+const MAY_MIGRATE = `
+select current_user::text as role, coalesce(
+  (select pg_has_role(nspowner, 'USAGE') from pg_namespace where nspname = 'sync'),
+  has_database_privilege(current_database(), 'CREATE')) as may`;
 const LOCK_TIMEOUT_MS = 60_000;
 const SERVER_VERSION_MIN = 150_000;
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -81,7 +90,7 @@ export const migrateDatabase = async (options: MigrateOptions): Promise<{ readon
   }
 };
 
-const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_FOLDER }: MigrateOptions) => {
+const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_FOLDER, grants = 'with-migrations' }: MigrateOptions) => {
   const [server] = await session.query<{ version: number; encoding: string }>(
     `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
   );
@@ -90,7 +99,11 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
   const files = readMigrationFiles({ migrationsFolder }).map(({ folderMillis, hash }) => ({ createdAt: folderMillis, hash }));
   const pending = checkJournal(files, await readJournal(session));
   // Not even asked for nothing: CREATE SCHEMA IF NOT EXISTS needs rights that a daemon on a prepared database may lack.
-  if (pending === 0) return { applied: 0, total: files.length };
+  if (pending === 0) {
+    if (grants === 'always' && (await whoMayMigrate(session)).may) await applyGrants(session, log);
+    return { applied: 0, total: files.length };
+  }
+  await checkRights(session, pending);
   log?.info({ pending, total: files.length }, 'migrating the database');
   // Half a second of loading that a start on a database that is up to date can do without.
   const [{ drizzle }, { migrate }] = await Promise.all([import('drizzle-orm/node-postgres'), import('drizzle-orm/node-postgres/migrator')]);
@@ -101,6 +114,7 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
   }
   const left = checkJournal(files, await readJournal(session));
   if (left > 0) throw new MigrationError('mismatch', `${left} migrations were not applied, and nothing said why.`);
+  await applyGrants(session, log);
   return { applied: pending, total: files.length };
 };
 
@@ -134,6 +148,22 @@ const checkJournal = (files: readonly MigrationMark[], applied: readonly Migrati
     }
   }
   return files.length - applied.length;
+};
+
+const whoMayMigrate = async (session: Session): Promise<{ readonly may: boolean; readonly role: string }> => {
+  const [row] = await session.query<{ may: boolean; role: string }>(MAY_MIGRATE);
+  return row ?? { may: false, role: 'unknown' };
+};
+
+/** A daemon of few rights runs on a database that is up to date; to bring it there is its owner's. @throws MigrationError `no_right` */
+const checkRights = async (session: Session, pending: number): Promise<void> => {
+  const { may, role } = await whoMayMigrate(session);
+  if (may) return;
+  throw new MigrationError(
+    'no_right',
+    `${pending} migrations are missing, and the role ${role} of DATABASE_URL may not apply them: run \`relate-mirror migrate\` as the owner ` +
+      'of the schemas crm and sync first (on an empty database: as a role that has the right CREATE in it).',
+  );
 };
 
 const readJournal = async (session: Session): Promise<readonly MigrationMark[]> => {

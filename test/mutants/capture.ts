@@ -33,6 +33,18 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     tests: [{ file: TESTS, name: 'is not escaped by session_replication_role' }],
   },
   {
+    name: 'a write that somebody marks as the daemon’s passes for it',
+    promise: 1,
+    patches: [
+      patch(
+        'drizzle/0013_roles.sql',
+        'after insert or update or delete on crm.%I for each statement',
+        'after truncate on crm.%I for each statement',
+      ),
+    ],
+    tests: [{ file: 'test/postgres/roles.test.ts', name: 'cannot pass its writes off as the daemon’s' }],
+  },
+  {
     name: 'crm_id writable by anybody',
     promise: 3,
     patches: [patch('drizzle/0002_guards.sql', `    when new.crm_id is distinct from old.crm_id then 'crm_id'\n`, '')],

@@ -88,30 +88,38 @@ export interface MirrorDatabase {
   close(): Promise<void>;
 }
 
-export const openMirrorDatabase = async (): Promise<MirrorDatabase> => {
-  const database = await createTestDatabase();
-  const pool = new pg.Pool({ connectionString: database.url, max: 8 });
+const openPool = (connectionString: string): pg.Pool => {
+  const pool = new pg.Pool({ connectionString, max: 8 });
   // The database is dropped with its connections, which may still be saying goodbye.
   pool.on('error', () => undefined);
+  return pool;
+};
+
+/** `mirrorUrlOf`: from the database's address the one that the mirror itself uses, as another role, say; the tests' own statements keep theirs. */
+export const openMirrorDatabase = async (mirrorUrlOf?: (url: string) => Promise<string>): Promise<MirrorDatabase> => {
+  const database = await createTestDatabase();
+  const pool = openPool(database.url);
+  const mirrorPool = mirrorUrlOf === undefined ? pool : openPool(await mirrorUrlOf(database.url));
   return {
     make: async () => {
       await pool.query(RESET);
-      return harnessOn(pool);
+      return harnessOn(pool, mirrorPool);
     },
     close: async () => {
+      if (mirrorPool !== pool) await mirrorPool.end();
       await pool.end();
       await database.drop();
     },
   };
 };
 
-const harnessOn = (pool: pg.Pool): PostgresHarness => {
+const harnessOn = (pool: pg.Pool, mirrorPool: pg.Pool): PostgresHarness => {
   let epoch: number | null = 1;
   const openUsers = new Set<pg.PoolClient>();
   const sql = async (text: string, values: readonly unknown[] = []) => (await pool.query<Record<string, unknown>>(text, [...values])).rows;
   const rowsOf = async <T>(text: string, values: readonly unknown[] = []) => (await sql(text, values)) as T[];
   return {
-    mirror: createMirror({ pool, lease: { epoch: () => epoch }, log: silent }),
+    mirror: createMirror({ pool: mirrorPool, lease: { epoch: () => epoch }, log: silent }),
     pool,
     sql,
     setLeaseEpoch: (next) => {

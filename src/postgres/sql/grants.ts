@@ -1,0 +1,119 @@
+/**
+ * Who may do what in the mirror's database: the one list of rights. `migrate` applies it to the roles that exist, and `relate-mirror grants`
+ * prints it for those who make roles by hand. Everything here may be run again at any time.
+ */
+
+/** Roles that people's logins are members of; they belong to the whole server, so two mirrors on it share them. */
+export const GROUP_ROLES = {
+  relate_mirror_reader: 'Reads the schema bi and how the sync is going; no contact values but those of bi.',
+  relate_mirror_editor: 'Reads like relate_mirror_reader, edits the contacts in schema crm, and calls the functions of schema sync.',
+} as const;
+/** The daemon's own login where another role owns the schemas. */
+export const DAEMON_ROLE = 'relate_mirror_daemon';
+
+/** Views and tables of schema sync by the least role that reads them. What only the daemon sees holds values, or is of use to nobody else. */
+export const SYNC_RELATIONS = {
+  status: 'reader',
+  contact_status: 'reader',
+  queue: 'reader',
+  parked: 'reader',
+  runs: 'reader',
+  holds: 'reader',
+  conflicts: 'editor',
+  custom_fields: 'editor',
+  field_policy: 'editor',
+  account: 'daemon',
+  capabilities: 'daemon',
+  change_log: 'daemon',
+  contact_state: 'daemon',
+  damage: 'daemon',
+  leader: 'daemon',
+  marks: 'daemon',
+  refused: 'daemon',
+  sweep_seen: 'daemon',
+} as const satisfies { readonly [name: string]: 'reader' | 'editor' | 'daemon' };
+
+const EDITABLE = ['contacts', 'contact_companies', 'contact_deals', 'contact_activities'] as const;
+const NAMES = ['companies', 'deals', 'activities', 'users', 'sources', 'countries'] as const;
+
+/** What people call. */
+export const EDITOR_FUNCTIONS = [
+  'request_resync(boolean)',
+  'request_sync()',
+  'request_audit()',
+  'pause()',
+  'resume()',
+  'retry(bigint)',
+  'retry_all()',
+  'approve(bigint)',
+  'reject(bigint)',
+  'resolve(bigint, text)',
+  'wait(bigint, integer)',
+  'mark_restored()',
+] as const;
+
+/** Views: nobody writes through them. */
+const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked']);
+/** Set by people, and read by the daemon. */
+const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy']);
+
+const inSchema = (schema: string, names: readonly string[]): string => names.map((name) => `${schema}.${name}`).join(', ');
+const readBy = (least: 'reader' | 'editor' | 'daemon'): string =>
+  inSchema(
+    'sync',
+    Object.entries(SYNC_RELATIONS).flatMap(([name, by]) => (by === least ? [name] : [])),
+  );
+
+/** The schema is made by a later migration than the roles: until then there is nothing in it to grant. */
+const onBi = (rights: string, to: string): string => `do $$ begin
+  if to_regnamespace('bi') is not null then
+    grant usage on schema bi to ${to};
+    grant ${rights} on all tables in schema bi to ${to};
+  end if;
+end $$`;
+
+export const quoteRole = (role: string): string => (/^[a-z_][a-z0-9_]*$/.test(role) ? role : `"${role}"`);
+const listOf = (roles: readonly string[]): string => roles.map(quoteRole).join(', ');
+
+/** For roles that read, editors among them. */
+export const readerGrants = (roles: readonly string[]): readonly string[] => [
+  `grant usage on schema sync to ${listOf(roles)}`,
+  `grant select on ${readBy('reader')} to ${listOf(roles)}`,
+  onBi('select', listOf(roles)),
+];
+
+/** For roles that edit; they read by `readerGrants`. The columns that are not theirs are refused by the guards, whoever writes them. */
+export const editorGrants = (roles: readonly string[]): readonly string[] => [
+  `grant select on ${readBy('editor')} to ${listOf(roles)}`,
+  `grant usage on schema crm to ${listOf(roles)}`,
+  `grant select, insert, update, delete on ${inSchema('crm', EDITABLE)} to ${listOf(roles)}`,
+  `grant select on ${inSchema('crm', NAMES)} to ${listOf(roles)}`,
+  `grant execute on function ${inSchema('sync', EDITOR_FUNCTIONS)} to ${listOf(roles)}`,
+];
+
+/** For the daemon, on a database that another role migrates: rows, never the schema. */
+export const daemonGrants = (role: string): readonly string[] => {
+  const to = quoteRole(role);
+  const relations = Object.keys(SYNC_RELATIONS);
+  const written = relations.filter((name) => !VIEWS.has(name) && !ONLY_READ_BY_DAEMON.has(name));
+  return [
+    `grant usage on schema relate_mirror, crm, sync to ${to}`,
+    `grant select on relate_mirror.__drizzle_migrations to ${to}`,
+    `grant select, insert, update, delete on ${inSchema('crm', [...EDITABLE, ...NAMES])} to ${to}`,
+    `grant select on ${inSchema('sync', relations)} to ${to}`,
+    `grant insert, update, delete on ${inSchema('sync', written)} to ${to}`,
+    `grant truncate on sync.sweep_seen to ${to}`,
+    `grant usage on sequence sync.attempt_seq, crm.contacts_id_seq to ${to}`,
+    `grant execute on all functions in schema sync to ${to}`,
+    onBi('select, delete', to),
+  ];
+};
+
+/** Another session, or another database of the server, may make it at the same moment. */
+export const createRole = (role: string, kind: 'login' | 'nologin', comment: string): string => `do $$ begin
+  if not exists (select from pg_roles where rolname = '${role}') then
+    create role ${quoteRole(role)} ${kind};
+    comment on role ${quoteRole(role)} is '${comment}';
+  end if;
+exception when duplicate_object or unique_violation then null;
+end $$`;
