@@ -2,20 +2,26 @@
  * The composition root: one readable function wires everything to everything. Commands, tests and the demo start here; nothing else
  * knows both the CRM's and the database's side.
  */
+import { createMetrics } from './admin/metrics.ts';
+import type { Role } from './admin/readiness.ts';
+import { createAdmin, type Admin } from './admin/server.ts';
 import type { Config } from './config.ts';
 import { createCrm } from './crm/contacts.ts';
-import { createPacing } from './crm/pacing.ts';
+import { createPacing, type Pacing } from './crm/pacing.ts';
 import { probeCapabilities } from './crm/probe.ts';
 import { errorFields } from './domain/error-fields.ts';
 import type { Clock, Log, Random } from './ports/ambient.ts';
 import type { Crm } from './ports/crm.ts';
 import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
+import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
 import { createListener, type Listener } from './postgres/listen.ts';
-import { createLease, type Lease } from './postgres/lock.ts';
+import { createLease, type Lease, type LeaseStatus } from './postgres/lock.ts';
 import { createMirror } from './postgres/mirror.ts';
+import { createOperations } from './postgres/operations.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
+import { createCrmHealth } from './runtime/crm-health.ts';
 import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { checkIdentity } from './sync/identity.ts';
@@ -30,6 +36,8 @@ export interface AppOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Whatever runs on may be watched over HTTP; left out: no server, for what ends by itself. */
+  readonly http?: { readonly version: string; readonly nodeVersion: string };
 }
 
 export interface App {
@@ -39,6 +47,8 @@ export interface App {
   readonly operator: Operator;
   /** Waits for leadership, then keeps both sides in step until it is stopped. */
   readonly daemon: Service;
+  /** Health, metrics, page and admin API; null where `http` was left out. */
+  readonly admin: Admin | null;
   /**
    * Runs one piece of work as the leader. Rejects with LeaderExists where another process leads. When the signal fires nothing new begins,
    * and what is in flight has a few seconds to end; where it fires before we lead, the work is left undone.
@@ -61,6 +71,9 @@ export class OtherAccount extends Error {
 /** Connections of the pool: each worker of the push one, and one each for pull, sweep, links and the rest. */
 const POOL_MAX = 12;
 const PUSH_CONCURRENCY = 6;
+/** Of the pool for looks from outside, and what one of its statements may take. */
+const WATCH_POOL_MAX = 3;
+const WATCH_STATEMENT_MS = 5_000;
 const CHANGE_CHANNEL = 'relate_mirror_change';
 const REQUEST_CHANNEL = 'relate_mirror_request';
 /** A commit may come this late behind the `updated_at` that it carries. */
@@ -72,7 +85,9 @@ export const createApp = (options: AppOptions): App => {
   const { config, databaseUrl, holder, clock, random, log } = options;
   const directUrl = config.databaseListenUrl ?? databaseUrl;
   const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
-  const { crm, pacing } = createBudgetedCrm(options);
+  const watched = options.http === undefined ? null : createWatched(options, options.http);
+  const telemetry = watched?.telemetry ?? NO_TELEMETRY;
+  const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   let pulledAt: Date | null = null;
   const report = () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow });
   const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
@@ -101,12 +116,14 @@ export const createApp = (options: AppOptions): App => {
   const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
   const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
   const service = createLeading(lease, listener, daemon, log);
+  const admin = watched?.serve(pool, lease, pacing) ?? null;
   return {
     crm,
     mirror,
     pool,
     operator: createOperator(pool),
     daemon: service,
+    admin,
     asLeader: async (signal, work) =>
       await lead({ lease, clock, signal }, async (term, giveUp) => {
         const deps = depsFor(term, giveUp);
@@ -120,18 +137,60 @@ export const createApp = (options: AppOptions): App => {
       }),
     close: async () => {
       await service.stop();
+      await admin?.stop();
       crm.close();
+      await watched?.close();
       if (!pool.ended) await pool.end();
     },
   };
 };
 
 /** The CRM behind the one budget. For what needs no mirror; everything else gets it from `createApp`. */
-export const createBudgetedCrm = ({ config, clock, log }: Pick<AppOptions, 'config' | 'clock' | 'log'>) => {
+export const createBudgetedCrm = ({
+  config,
+  clock,
+  log,
+  telemetry = NO_TELEMETRY,
+}: Pick<AppOptions, 'config' | 'clock' | 'log'> & { readonly telemetry?: Telemetry }) => {
   const { crmUrl: url, crmToken: token, crmTimeoutMs: timeoutMs, crmRateShare: share, crmRatePerMinute: ratePerMinute } = config;
   const pacing = createPacing({ clock, share, ...(ratePerMinute === null ? {} : { ratePerMinute }) });
-  return { crm: createCrm({ url, token, timeoutMs, pacing, log }), pacing };
+  return { crm: createCrm({ url, token, timeoutMs, pacing, log, telemetry }), pacing };
 };
+
+/** What tells of the work over HTTP, and what it is told. */
+const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, versions: NonNullable<AppOptions['http']>) => {
+  const metrics = createMetrics(versions);
+  const crmHealth = createCrmHealth(clock);
+  const watchPool = createPool({
+    connectionString: databaseUrl,
+    max: WATCH_POOL_MAX,
+    applicationName: `relate-mirror ${holder}`,
+    statementTimeoutMs: WATCH_STATEMENT_MS,
+    log,
+  });
+  const serve = (pool: Pool, lease: Lease, pacing: Pacing): Admin =>
+    createAdmin({
+      host: config.httpHost,
+      port: config.httpPort,
+      adminToken: config.adminToken,
+      operations: createOperations({ watchPool, pool }),
+      metrics,
+      crmHealth,
+      role: () => roleOf(lease.status()),
+      budget: () => ({ limit: pacing.status().limitPerMinute, used: pacing.status().usedInWindow }),
+      clock,
+      log,
+    });
+  return {
+    telemetry: tellAll([metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded }]),
+    serve,
+    close: async () => {
+      if (!watchPool.ended) await watchPool.end();
+    },
+  };
+};
+
+const roleOf = ({ state }: LeaseStatus): Role => (state === 'stopped' ? 'starting' : state);
 
 const toSyncSettings = (config: Config): SyncSettings => ({
   conflictPolicy: config.conflictPolicy,

@@ -26,6 +26,7 @@ import { systemClock as clock } from './runtime/clock.ts';
 import { startEmbeddedPostgres } from './sandbox/postgres/launch.ts';
 
 const VERSION = '0.1.0';
+const VERSIONS = { version: VERSION, nodeVersion: process.versions.node };
 const NODE_VERSION_MIN = [22, 22, 2] as const;
 /** A container is killed after ten seconds. What is still in flight by now is looked into at the next start, as after any crash. */
 const STOP_MS_MAX = 9_000;
@@ -95,12 +96,17 @@ const withDatabase = async ({ config, log }: Settled, command: (ready: Ready) =>
 };
 
 /** The wired program on a database, which is migrated first unless the command only looks. */
-const withApp = async (command: (app: App, log: Logger) => Promise<ExitCode>, { migrates = true, quiet = true } = {}): Promise<ExitCode> =>
+const withApp = async (
+  command: (app: App, log: Logger) => Promise<ExitCode>,
+  { migrates = true, quiet = true, serves = false } = {},
+): Promise<ExitCode> =>
   await withSettings(
     async (settled) =>
       await withDatabase(settled, async ({ config, log, databaseUrl, directUrl }) => {
         if (migrates) await migrateDatabase({ connectionString: directUrl, log });
-        const app = createApp({ config, databaseUrl, holder: `${hostname()} ${process.pid}`, clock, random: Math.random, log });
+        const holder = `${hostname()} ${process.pid}`;
+        const http = serves ? { http: VERSIONS } : {};
+        const app = createApp({ config, databaseUrl, holder, clock, random: Math.random, log, ...http });
         try {
           if (migrates) await app.operator.setCaptureNotify(config.captureNotify);
           return await command(app, log);
@@ -139,7 +145,7 @@ const search = async (term: string, options: Json): Promise<ExitCode> =>
 const demo = async ({ exit }: { readonly exit: boolean }): Promise<ExitCode> => {
   // It brings the sandbox CRM's server along, which nothing else needs.
   const { runDemo } = await import('./commands/demo.ts');
-  return await runDemo(io, { exit, clock, holder: `demo ${process.pid}` });
+  return await runDemo(io, { exit, clock, holder: `demo ${process.pid}`, versions: VERSIONS });
 };
 
 const run = async (command: () => Promise<ExitCode>): Promise<void> => {
@@ -158,7 +164,7 @@ const program = createProgram({
   version: VERSION,
   run,
   actions: {
-    start: () => withApp((app, log) => runStart(io, app, log), { quiet: false }),
+    start: () => withApp((app, log) => runStart(io, app, log), { quiet: false, serves: true }),
     migrate,
     sync: (options) => withApp((app) => runSync({ io, app, clock }, options)),
     resync: (options) => withApp((app) => runResync({ io, app, clock }, options)),

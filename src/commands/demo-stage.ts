@@ -31,7 +31,16 @@ export interface Stage {
   prepare<T>(what: string, work: () => Promise<T>): Promise<T>;
   /** Plays all steps; answers how many failed. */
   play<World>(steps: readonly Step<World>[], world: World): Promise<number>;
-  invite(databaseUrl: string, crmUrl: string, token: string): void;
+  invite(places: Places): void;
+}
+
+/** Where the demo can be visited while it runs. */
+export interface Places {
+  readonly databaseUrl: string;
+  readonly crmUrl: string;
+  readonly crmToken: string;
+  readonly pageUrl: string;
+  readonly adminToken: string;
 }
 
 const WIDTH = 80;
@@ -101,9 +110,14 @@ export const createStage = (io: Io, clock: Clock): Stage => {
       say(2, ['', verdict, '']);
       return failed;
     },
-    invite: (databaseUrl, crmUrl, token) =>
+    invite: ({ databaseUrl, crmUrl, crmToken, pageUrl, adminToken }) =>
       say(2, [
-        bold('It keeps running. Try it, from another terminal:'),
+        bold('It keeps running. Watch it in a browser:'),
+        '',
+        `${pageUrl}/`,
+        `${dim('admin token, to see values and to decide:')} ${adminToken}`,
+        '',
+        bold('Try it, from another terminal:'),
         '',
         `psql "${databaseUrl}"`,
         '',
@@ -116,7 +130,7 @@ export const createStage = (io: Io, clock: Clock): Stage => {
         '',
         bold('And the CRM, as its API shows it:'),
         '',
-        `curl -H "Authorization: Bearer ${token}" -H "Accept: application/json" \\`,
+        `curl -H "Authorization: Bearer ${crmToken}" -H "Accept: application/json" \\`,
         `  "${crmUrl}/contacts?per_page=1&order=updated_at|desc"`,
         '',
         dim('Ctrl-C ends everything.'),

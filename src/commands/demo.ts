@@ -3,6 +3,7 @@
  * Each step does something as a user would (plain SQL on one side, a person's click on the other) and waits until it is seen to have
  * arrived; a step that does not is a failed demo.
  */
+import { randomBytes } from 'node:crypto';
 import { createApp } from '../app.ts';
 import { formatProblem, parseConfig, readConfig, type Environment } from '../config.ts';
 import { createLogger } from '../logger.ts';
@@ -20,6 +21,7 @@ export interface DemoOptions {
   readonly exit: boolean;
   readonly clock: Clock;
   readonly holder: string;
+  readonly versions: NonNullable<Parameters<typeof createApp>[0]['http']>;
 }
 
 const CONTACTS = 500;
@@ -30,15 +32,19 @@ const RATE_PER_MINUTE = 6000;
  * What the demo runs on: its own two sides and nothing of the surroundings, where a real mirror may be set. The schedule looks every second,
  * so that nobody has to wait for the next minute.
  */
-const ownSettings = (crmUrl: string, databaseUrl: string): Environment => ({
+const ownSettings = (crmUrl: string, databaseUrl: string, adminToken: string): Environment => ({
+  HTTP_HOST: '127.0.0.1',
+  HTTP_PORT: '0',
+  ADMIN_TOKEN: adminToken,
   CRM_URL: crmUrl,
   CRM_TOKEN: TOKEN,
   DATABASE_URL: databaseUrl,
   PULL_CRON: '* * * * * *',
 });
 
-export const runDemo = async (io: Io, { exit, clock, holder }: DemoOptions): Promise<ExitCode> => {
-  const surroundings = readConfig(ownSettings('http://localhost/api', 'postgres://localhost/demo'));
+export const runDemo = async (io: Io, { exit, clock, holder, versions }: DemoOptions): Promise<ExitCode> => {
+  const adminToken = randomBytes(12).toString('hex');
+  const surroundings = readConfig(ownSettings('http://localhost/api', 'postgres://localhost/demo', adminToken));
   if (!surroundings.ok) {
     for (const problem of surroundings.problems) io.err(formatProblem(problem));
     return EXIT.usage;
@@ -58,15 +64,18 @@ export const runDemo = async (io: Io, { exit, clock, holder }: DemoOptions): Pro
     );
     opened.push(() => sandbox.close());
     await stage.prepare('the schema', () => migrateDatabase({ connectionString: postgres.url(), log }));
-    const parsed = parseConfig(ownSettings(sandbox.url, postgres.url()));
+    const parsed = parseConfig(ownSettings(sandbox.url, postgres.url(), adminToken));
     if (!parsed.ok) throw new Error("the demo's own settings are wrong");
-    const app = createApp({ config: parsed.config, databaseUrl: postgres.url(), holder, clock, random: Math.random, log });
+    const app = createApp({ config: parsed.config, databaseUrl: postgres.url(), holder, clock, random: Math.random, log, http: versions });
     opened.push(() => app.close());
-    await stage.prepare('the daemon', () => app.daemon.start());
+    await stage.prepare('the daemon', async () => {
+      await app.admin?.start();
+      await app.daemon.start();
+    });
     const sql: DemoWorld['sql'] = async (text, values = []) => (await app.pool.query<Record<string, unknown>>(text, [...values])).rows;
     const failed = await stage.play(DEMO_STEPS, { account, pool: app.pool, clock, signal: io.signal, sql });
     if (exit || failed > 0) return failed === 0 ? EXIT.done : EXIT.failed;
-    stage.invite(postgres.url(), sandbox.url, TOKEN);
+    stage.invite({ databaseUrl: postgres.url(), crmUrl: sandbox.url, crmToken: TOKEN, pageUrl: app.admin?.url() ?? '', adminToken });
     await untilStopped(io);
     return EXIT.done;
   } finally {

@@ -1,4 +1,5 @@
 /** Errors that end a command, in one line that says what to do. No values, tokens or statements: those stand in every library's errors. */
+import { ListenError } from '../admin/server.ts';
 import { OtherAccount } from '../app.ts';
 import { errorFields } from '../domain/error-fields.ts';
 import { ERROR_CODES, type ErrorCode } from '../domain/errors.ts';
@@ -36,7 +37,7 @@ const SAID_BY_DRIVER: { readonly [message: string]: string } = {
 
 /** One line for the operator. */
 export const explain = (error: unknown): string => {
-  if (error instanceof Told || error instanceof OtherAccount) return error.message;
+  if (error instanceof Told || error instanceof OtherAccount || error instanceof ListenError) return error.message;
   if (error instanceof MigrationError || error instanceof ConnectionStringError) return error.message;
   const { error_name: name = 'error', error_code: code = '', error_causes: causes = '' } = errorFields(error);
   const known = KNOWN[code];

@@ -44,8 +44,8 @@ export interface CrmRequest {
 }
 
 export interface CrmClient {
-  /** The parsed JSON of a 2xx (null for an empty body), or what went wrong. */
-  call(request: CrmRequest, options: CallOptions): Promise<CrmResult<unknown>>;
+  /** The parsed JSON of a 2xx (null for an empty body), or what went wrong. `onEnd`: told how long the attempt took, where one was made. */
+  call(request: CrmRequest, options: CallOptions, onEnd?: (seconds: number) => void): Promise<CrmResult<unknown>>;
   /** Ends all connections; later calls fail as `aborted`. Safe to call twice. */
   close(): void;
 }
@@ -70,17 +70,23 @@ export const createClient = (options: ClientOptions): CrmClient => {
   const report = createReporter(options.log);
   let closed = false;
 
-  const attempt = async (request: CrmRequest, call: CallOptions): Promise<Attempt<CrmResult<unknown>>> => {
+  const attempt = async (
+    request: CrmRequest,
+    call: CallOptions,
+    onEnd?: (seconds: number) => void,
+  ): Promise<Attempt<CrmResult<unknown>>> => {
+    const startedMs = performance.now();
     const outcome = await exchange(http, urlOf(base, request), request, call, answerBytesMax);
+    onEnd?.((performance.now() - startedMs) / 1000);
     const result = redacted(outcome.result, options.token);
     report(request, call, result);
     return { value: result, signs: outcome.signs };
   };
 
   return {
-    async call(request, call) {
+    async call(request, call, onEnd) {
       if (closed) return { ok: false, failure: failure('retry', 'aborted'), meta: null };
-      const paced = await options.pacing.run(call, () => attempt(request, call));
+      const paced = await options.pacing.run(call, () => attempt(request, call, onEnd));
       return paced.ran ? paced.value : { ok: false, failure: failure('retry', paced.reason), meta: null };
     },
     close() {
@@ -130,7 +136,10 @@ const exchange = async (http: Got, url: URL, request: CrmRequest, call: CallOpti
         if (call.maySend?.() === false) {
           state.refused = true;
           native.destroy();
-        } else state.sent = true;
+        } else {
+          state.sent = true;
+          call.onSending?.();
+        }
       });
     });
     void sending.on('downloadProgress', ({ transferred }) => {

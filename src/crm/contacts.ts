@@ -6,6 +6,7 @@
  */
 import type { RemoteContact } from '../domain/contact.ts';
 import type { AnswerMeta, CallOptions, Crm, CrmResult, LinkIds, ListParams } from '../ports/crm.ts';
+import { NO_TELEMETRY, type Endpoint, type Telemetry } from '../ports/telemetry.ts';
 import { badAnswer } from './errors.ts';
 import { type ClientOptions, createClient, type CrmRequest, isWrite } from './client.ts';
 import { findQuery, listQuery, pageQuery } from './query.ts';
@@ -13,56 +14,77 @@ import { parseContact, parseContacts, toBody } from './wire.ts';
 import { parseCustomFields } from './wire-fields.ts';
 import { parseActivityPage, parseContactPage, type Parsed } from './wire-page.ts';
 
-export type CrmOptions = ClientOptions;
+export interface CrmOptions extends ClientOptions {
+  /** Told of every attempt, under the call's name: an address may hold an id. */
+  readonly telemetry?: Pick<Telemetry, 'callEnded'>;
+}
 
 /** `close` ends all connections; calls after it fail as `retry`/`aborted`. Safe to call twice. */
 export const createCrm = (options: CrmOptions): Crm & { close(): void } => {
   const client = createClient(options);
+  const { callEnded } = options.telemetry ?? NO_TELEMETRY;
 
-  /** One call whose 2xx carries JSON of a known shape. */
-  const ask = async <T>(request: CrmRequest, call: CallOptions, parse: (answer: unknown) => Parsed<T>): Promise<CrmResult<T>> => {
-    const result = await client.call(request, call);
-    if (!result.ok) return result;
-    const parsed = parse(result.value);
-    if ('value' in parsed) return { ok: true, value: parsed.value, meta: result.meta };
-    return refuse(request, result.meta, parsed.problem);
+  /** One call, told when it has ended: an answer that `read` cannot take for one is none. */
+  const tell = async <T>(
+    endpoint: Endpoint,
+    request: CrmRequest,
+    call: CallOptions,
+    read: (value: unknown, meta: AnswerMeta) => CrmResult<T>,
+  ): Promise<CrmResult<T>> => {
+    let seconds: number | null = null;
+    const answer = await client.call(request, call, (took) => (seconds = took));
+    const result = answer.ok ? read(answer.value, answer.meta) : answer;
+    if (seconds !== null) callEnded({ endpoint, outcome: result.ok ? 'ok' : result.failure.code, seconds });
+    return result;
   };
-  const page = (path: string, params: ListParams, call: CallOptions) =>
-    ask({ method: 'GET', path, query: listQuery(params) }, call, (answer) => parseContactPage(answer, params.page ?? 1));
-  const record = (request: CrmRequest, call: CallOptions, crmId: number | null) =>
-    ask(request, call, (answer) => parseRecord(answer, crmId));
+  /** One call whose 2xx carries JSON of a known shape. */
+  const ask = async <T>(
+    endpoint: Endpoint,
+    request: CrmRequest,
+    call: CallOptions,
+    parse: (answer: unknown) => Parsed<T>,
+  ): Promise<CrmResult<T>> =>
+    await tell(endpoint, request, call, (value, meta) => {
+      const parsed = parse(value);
+      return 'value' in parsed ? { ok: true, value: parsed.value, meta } : refuse(request, meta, parsed.problem);
+    });
+  const page = (endpoint: Endpoint, path: string, params: ListParams, call: CallOptions) =>
+    ask(endpoint, { method: 'GET', path, query: listQuery(params) }, call, (answer) => parseContactPage(answer, params.page ?? 1));
+  const record = (endpoint: Endpoint, request: CrmRequest, call: CallOptions, crmId: number | null) =>
+    ask(endpoint, request, call, (answer) => parseRecord(answer, crmId));
   // No query here: the CRM's validator takes every parameter of these addresses for a kind of link and answers 409.
-  const links = (method: 'PUT' | 'POST' | 'DELETE', crmId: number, ids: LinkIds, call: CallOptions) =>
-    record({ method, path: `associations/contacts/${idIn(crmId)}`, body: linkBody(ids) }, call, crmId);
+  const links = (endpoint: Endpoint, method: 'PUT' | 'POST' | 'DELETE', crmId: number, ids: LinkIds, call: CallOptions) =>
+    record(endpoint, { method, path: `associations/contacts/${idIn(crmId)}`, body: linkBody(ids) }, call, crmId);
 
   return {
-    list: async (params, call) => page('contacts', params, call),
-    retrieve: async (crmId, call) => record({ method: 'GET', path: `contacts/${idIn(crmId)}` }, call, crmId),
-    create: async (body, call) => record({ method: 'POST', path: 'contacts', body: toBody(body) }, call, null),
-    update: async (crmId, body, call) => record({ method: 'PUT', path: `contacts/${idIn(crmId)}`, body: toBody(body) }, call, crmId),
+    list: async (params, call) => page('list', 'contacts', params, call),
+    retrieve: async (crmId, call) => record('get', { method: 'GET', path: `contacts/${idIn(crmId)}` }, call, crmId),
+    create: async (body, call) => record('create', { method: 'POST', path: 'contacts', body: toBody(body) }, call, null),
+    update: async (crmId, body, call) =>
+      record('update', { method: 'PUT', path: `contacts/${idIn(crmId)}`, body: toBody(body) }, call, crmId),
     delete: async (crmId, call) => {
       const request: CrmRequest = { method: 'DELETE', path: `contacts/${idIn(crmId)}` };
-      const result = await client.call(request, call);
-      if (!result.ok) return result;
       // Only 204 says that the contact is gone; a login or proxy page with 200 says nothing.
-      if (result.meta.status !== 204) return refuse(request, result.meta, `a delete was answered with ${result.meta.status}`);
-      return { ok: true, value: null, meta: result.meta };
+      return await tell('delete', request, call, (_, meta) => {
+        if (meta.status !== 204) return refuse(request, meta, `a delete was answered with ${meta.status}`);
+        return { ok: true, value: null, meta };
+      });
     },
     search: async (params, call) =>
-      ask({ method: 'GET', path: 'contacts/search', query: findQuery(params) }, call, (answer) =>
+      ask('search', { method: 'GET', path: 'contacts/search', query: findQuery(params) }, call, (answer) =>
         Array.isArray(answer) ? { value: parseContacts(answer) } : { problem: 'matches are not a list' },
       ),
-    attach: async (crmId, ids, call) => links('PUT', crmId, ids, call),
-    detach: async (crmId, ids, call) => links('DELETE', crmId, ids, call),
-    sync: async (crmId, ids, call) => links('POST', crmId, ids, call),
+    attach: async (crmId, ids, call) => links('attach', 'PUT', crmId, ids, call),
+    detach: async (crmId, ids, call) => links('detach', 'DELETE', crmId, ids, call),
+    sync: async (crmId, ids, call) => links('sync', 'POST', crmId, ids, call),
 
-    listTrashed: async (params, call) => page('trashed/contacts', params, call),
-    restore: async (crmId, call) => record({ method: 'POST', path: `trashed/contacts/${idIn(crmId)}` }, call, crmId),
+    listTrashed: async (params, call) => page('trash', 'trashed/contacts', params, call),
+    restore: async (crmId, call) => record('restore', { method: 'POST', path: `trashed/contacts/${idIn(crmId)}` }, call, crmId),
     listActivities: async (crmId, number, call) =>
-      ask({ method: 'GET', path: `contacts/${idIn(crmId)}/activities`, query: pageQuery(number) }, call, (answer) =>
+      ask('activities', { method: 'GET', path: `contacts/${idIn(crmId)}/activities`, query: pageQuery(number) }, call, (answer) =>
         parseActivityPage(answer, number),
       ),
-    customFields: async (call) => ask({ method: 'GET', path: 'fields/contacts/update' }, call, parseCustomFields),
+    customFields: async (call) => ask('fields', { method: 'GET', path: 'fields/contacts/update' }, call, parseCustomFields),
 
     close: () => client.close(),
   };

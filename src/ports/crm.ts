@@ -18,6 +18,8 @@ export interface CallOptions {
   readonly giveUp?: AbortSignal;
   /** Asked after the limiter, right before the bytes go (leadership). False: not sent, `retry`/`not_leader`. */
   readonly maySend?: () => boolean;
+  /** Told when the first byte goes. Must not throw. */
+  readonly onSending?: () => void;
 }
 
 export type CrmResult<T> =

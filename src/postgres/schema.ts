@@ -5,7 +5,20 @@
  * one, a topic a file: `drizzle/`. What each table and column means is said where people look for it: in the comments of drizzle/*_comments.sql.
  */
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, check, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 
 export const crm = pgSchema('crm');
@@ -271,6 +284,18 @@ export const runs = sync.table(
       .on(t.id)
       .where(sql`state = 'running'`),
   ],
+);
+
+export const calls = sync.table(
+  'calls',
+  {
+    minute: instant('minute').notNull(),
+    endpoint: text('endpoint').notNull(),
+    outcome: text('outcome').notNull(),
+    calls: id8('calls').notNull(),
+    seconds: doublePrecision('seconds').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.minute, t.endpoint, t.outcome] })],
 );
 
 /** Made unlogged by a hand-written migration. */

@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const CACHE = path.join(PROJECT, 'node_modules', '.cache', 'relate-mirror-e2e');
-const COMPILER = path.join(PROJECT, 'node_modules', 'typescript', 'bin', 'tsc');
+const BUILD = path.join(PROJECT, 'script', 'build.ts');
 
 export interface BuiltProgram {
   readonly cli: string;
@@ -24,8 +24,8 @@ export interface BuiltProgram {
 const hashOfSources = async (): Promise<string> => {
   const hash = createHash('sha256');
   const names = await readdir(path.join(PROJECT, 'src'), { recursive: true });
-  const files = names.filter((name) => name.endsWith('.ts')).map((name) => path.join('src', name));
-  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json', ...files.toSorted()]) {
+  const files = names.filter((name) => path.extname(name) !== '').map((name) => path.join('src', name));
+  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'script/build.ts', ...files.toSorted()]) {
     hash.update(`${file}\n`).update(await readFile(path.join(PROJECT, file)));
   }
   return hash.digest('hex').slice(0, 16);
@@ -33,11 +33,9 @@ const hashOfSources = async (): Promise<string> => {
 
 const compile = async (directory: string): Promise<void> => {
   const dist = path.join(directory, 'dist');
-  await promisify(execFile)(process.execPath, [COMPILER, '-p', 'tsconfig.build.json', '--outDir', dist], { cwd: PROJECT }).catch(
-    (error: unknown) => {
-      throw new Error(`The program does not compile: ${(error as { stdout?: string }).stdout ?? String(error)}`, { cause: error });
-    },
-  );
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', BUILD, dist], { cwd: PROJECT }).catch((error: unknown) => {
+    throw new Error(`The program does not compile: ${(error as { stdout?: string }).stdout ?? String(error)}`, { cause: error });
+  });
   // Where the compiled program looks for them: as far above it as above the sources.
   for (const name of ['drizzle', 'package.json']) await symlink(path.join(PROJECT, name), path.join(directory, name));
 };

@@ -29,6 +29,7 @@ const SETTINGS = {
   CREATE_RECHECK_MS: '300',
   PULL_CRON: '* * * * * *',
   PUSH_POLL_MS: '1000',
+  HTTP_PORT: '0',
 };
 
 export interface WorldOptions {

@@ -26,7 +26,7 @@ export const OUTSIDE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a delete answered by any 2xx is done',
     promise: 1,
-    patches: [patch('src/crm/contacts.ts', 'if (result.meta.status !== 204)', 'if (result.meta.status >= 300)')],
+    patches: [patch('src/crm/contacts.ts', 'if (meta.status !== 204)', 'if (meta.status >= 300)')],
     tests: [{ file: 'test/crm/contacts.test.ts', name: 'delete is done with 204 only' }],
   },
   {

@@ -18,6 +18,7 @@ export const SYNC_RELATIONS = {
   queue: 'reader',
   parked: 'reader',
   runs: 'reader',
+  calls: 'reader',
   holds: 'reader',
   conflicts: 'editor',
   custom_fields: 'editor',

@@ -1,0 +1,221 @@
+/**
+ * The HTTP server: health, metrics, the page and the admin API. It looks and asks through ports; the sync does not know of it, and goes on
+ * without it. Limits on everything, since whoever reaches the port may send anything.
+ */
+import type { AddressInfo } from 'node:net';
+import helmet from '@fastify/helmet';
+import fastify, { type FastifyInstance } from 'fastify';
+import { errorFields } from '../domain/error-fields.ts';
+import type { Clock, Log } from '../ports/ambient.ts';
+import type { Operations } from '../ports/operations.ts';
+import type { Service } from '../ports/service.ts';
+import type { CrmHealth } from '../runtime/crm-health.ts';
+import { createAccess, type AccessRules } from './access.ts';
+import { addApi } from './api.ts';
+import { addAssets } from './assets.ts';
+import { createEvents, type Events } from './events.ts';
+import type { BudgetUse, Metrics } from './metrics.ts';
+import { internalProblem, Problem, PROBLEM_TYPE, problemBody, sendProblem, toProblem } from './problem.ts';
+import { unreadyReasons, type Role } from './readiness.ts';
+import { createWatch, type Watch } from './watch.ts';
+
+export interface AdminOptions {
+  /** HTTP_HOST and HTTP_PORT; 0 picks a port. */
+  readonly host: string;
+  readonly port: number;
+  readonly adminToken: string | null;
+  readonly operations: Operations;
+  readonly metrics: Metrics;
+  readonly crmHealth: Pick<CrmHealth, 'last'>;
+  readonly role: () => Role;
+  readonly budget: () => BudgetUse;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The address cannot be listened at. The message says so for people. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+const LISTEN_FAILURES: { readonly [code: string]: string } = {
+  EADDRINUSE: 'something listens there already (another daemon?). Choose another HTTP_PORT; 0 picks one and logs it.',
+  EADDRNOTAVAIL: 'HTTP_HOST is no address of this machine.',
+  ENOTFOUND: 'the name HTTP_HOST is not known.',
+  EACCES: 'this user may not listen there: choose an HTTP_PORT over 1023.',
+};
+
+/** `start` rejects with ListenError. */
+export interface Admin extends Service {
+  /** `http://127.0.0.1:8080`; null while it does not listen. */
+  url(): string | null;
+}
+
+const BODY_BYTES_MAX = 16 * 1024;
+const CONNECTIONS_MAX = 256;
+/** For a request to arrive; nothing that is asked here is long. */
+const REQUEST_MS_MAX = 10_000;
+/** A connection on which nothing moves; events send something every 15 s. */
+const SILENCE_MS_MAX = 60_000;
+/** Of a stop: what is being answered may end until then. */
+const STOP_GRACE_MS = 1_500;
+
+const SECURITY_HEADERS: Parameters<FastifyInstance['register']>[1] & object = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'self'"],
+      baseUri: ["'none'"],
+      objectSrc: ["'none'"],
+      formAction: ["'self'"],
+      frameAncestors: ["'none'"],
+    },
+  },
+  frameguard: { action: 'deny' },
+  referrerPolicy: { policy: 'no-referrer' },
+  // Whether there is TLS in front is not known here.
+  strictTransportSecurity: false,
+};
+
+interface Parts extends AdminOptions {
+  readonly access: AccessRules;
+  readonly watch: Watch;
+  readonly events: Events;
+}
+
+const createServer = async (parts: Parts): Promise<FastifyInstance> => {
+  const { log, clock } = parts;
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    connectionTimeout: SILENCE_MS_MAX,
+    keepAliveTimeout: 5_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, toProblem(error) ?? internalProblem()),
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable) return void socket.destroy();
+      const body = JSON.stringify(problemBody(new Problem(400, 'bad_request', 'The request is not HTTP as it should be.')));
+      const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+      log.debug(errorFields(error), 'a request could not be read');
+      socket.end(`${head}\r\n\r\n${body}`);
+    },
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  app.server.headersTimeout = REQUEST_MS_MAX;
+  acceptJsonOnly(app);
+  await app.register(helmet, SECURITY_HEADERS);
+
+  app.setErrorHandler((error, request, reply) => {
+    const problem = toProblem(error);
+    if (problem === null) log.error({ route: request.routeOptions.url, ...errorFields(error) }, 'a request failed');
+    return sendProblem(reply, problem ?? internalProblem());
+  });
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, new Problem(404, 'not_found', 'There is nothing at this address.')));
+  app.addHook('onResponse', async (request, reply) => {
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    log.debug({ method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms }, 'HTTP request');
+  });
+  await addRoutes(app, parts, clock);
+  return app;
+};
+
+/** No body counts as none, whatever its type says; a prototype's keys are refused. */
+const acceptJsonOnly = (app: FastifyInstance): void => {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else void parseJson(request, String(body), done);
+  });
+};
+
+const addRoutes = async (app: FastifyInstance, parts: Parts, clock: Clock): Promise<void> => {
+  const { access, operations } = parts;
+  const methods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set<string>();
+    for (const each of [method].flat()) known.add(each);
+    methods.set(url, known);
+  });
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', async ({ headers: { authorization, host } }) => void access.admit('open', { authorization, host }));
+    addHealth(scope, parts, clock);
+  });
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', async ({ headers: { authorization, host } }) => void access.admit('page', { authorization, host }));
+    await addAssets(scope);
+  });
+  addApi(app, { ...parts, operations });
+  for (const [url, known] of methods) {
+    if (url.includes('*')) continue;
+    const others = (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter((method) => !known.has(method));
+    const allowed = [...known].join(', ');
+    const refuse = async (): Promise<never> => {
+      throw new Problem(405, 'method_not_allowed', `Allowed here: ${allowed}.`, { headers: { allow: allowed } });
+    };
+    // Refused before anybody asks who it is or reads a body: what may be done here is no secret.
+    app.route({ url, method: others, onRequest: refuse, handler: refuse });
+  }
+};
+
+const addHealth = (app: FastifyInstance, { watch, metrics, role, crmHealth, budget, operations }: Parts, clock: Clock): void => {
+  const startedMs = clock.monotonicMs();
+  app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+  // That this is answered at all is what it says: the event loop turns.
+  app.get('/healthz', async () => ({ status: 'alive', uptime_seconds: Math.floor((clock.monotonicMs() - startedMs) / 1000) }));
+  app.get('/readyz', async () => {
+    const reasons = unreadyReasons(await watch.look(), role(), crmHealth.last());
+    if (reasons.length > 0) {
+      const detail = reasons.map((reason) => reason.detail).join(' ');
+      throw new Problem(503, 'not_ready', detail, { more: { role: role(), reasons } });
+    }
+    return { status: 'ready', role: role() };
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const sight = await watch.look();
+    const facts = { sight, role: role(), budget: budget(), pool: operations.pool(), crm: crmHealth.last() };
+    return await reply.type(metrics.contentType).send(await metrics.render(facts));
+  });
+};
+
+const listen = async (app: FastifyInstance, host: string, port: number): Promise<void> => {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    const { error_code: code = 'unknown' } = errorFields(error);
+    const why = LISTEN_FAILURES[code] ?? `the system says ${code}.`;
+    throw new ListenError(`HTTP_HOST=${host} HTTP_PORT=${port} cannot be listened at: ${why}`, { cause: error });
+  }
+};
+
+export const createAdmin = (options: AdminOptions): Admin => {
+  const { host, port, clock, log, operations } = options;
+  let running: { readonly app: FastifyInstance; readonly events: Events; readonly url: string } | null = null;
+  return {
+    url: () => running?.url ?? null,
+    start: async () => {
+      if (running !== null) return;
+      const watch = createWatch(operations, clock);
+      const events = createEvents({ watch, operations, clock, log });
+      const app = await createServer({ ...options, watch, events, access: createAccess(options) });
+      await listen(app, host, port);
+      const { port: chosen } = app.server.address() as AddressInfo;
+      const url = `http://${host.includes(':') ? `[${host}]` : host}:${chosen}`;
+      running = { app, events, url };
+      log.info({ url }, 'listening for health checks, metrics, the page and the admin API');
+    },
+    stop: async () => {
+      const ending = running;
+      running = null;
+      if (ending === null) return;
+      await ending.events.stop();
+      const over = new AbortController();
+      void clock.sleep(STOP_GRACE_MS, over.signal).then(() => ending.app.server.closeAllConnections());
+      await ending.app.close();
+      over.abort();
+    },
+  };
+};

@@ -1,0 +1,40 @@
+/** How it is going, for the admin API: the views and tables under their own column names, newest first. */
+
+/** Everything that metrics and page show at once, in one statement. */
+export const OVERVIEW = `
+select s.*,
+  coalesce((
+    select extract(epoch from clock_timestamp() - min(l.changed_at)) from sync.change_log l where l.settled_at is null and l.state = 'pending'
+  ), 0)::float8 as oldest_pending_seconds,
+  (select count(*) from sync.holds where state = 'open') as holds_open,
+  extract(epoch from clock_timestamp() - s.last_complete_sweep_at)::float8 as sweep_age_seconds
+from sync.status s`;
+
+/** `expected` and `pass` come from the walk's cursor; `marks`: contacts that still have to be read by id. */
+const RUN = `
+select r.id, r.kind, r.state, r.with_links, r.requested_at, r.requested_by, r.started_at, r.finished_at, r.complete, r.pages, r.rows_seen,
+  r.rows_written, r.calls, r.error, (r.cursor ->> 'total')::float8 as expected, (r.cursor ->> 'pass')::float8 as pass`;
+const MARKS = `(select count(*) from sync.marks where reason in ('links', 'activities')) as marks`;
+
+export const RUNS = `${RUN} from sync.runs r where $2::text is null or r.state = $2 order by r.id desc limit $1`;
+export const CURRENT_RUN = `${RUN}, ${MARKS} from sync.runs r where r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
+
+export const PARKED = `select * from sync.parked order by since desc, change_id desc nulls last limit $1`;
+
+/** A plan may have a line for each of a hundred thousand contacts. */
+export const HOLDS = `
+select h.id, h.direction, h.reason, h.rows, h.cause, h.state, h.created_at, h.decided_at, h.decided_by,
+  jsonb_array_length(h.plan) as plan_lines,
+  coalesce((
+    select jsonb_agg(p.line order by p.ord) from jsonb_array_elements(h.plan) with ordinality p(line, ord) where p.ord <= 100
+  ), '[]') as plan
+from sync.holds h where $2::text is null or h.state = $2 order by h.id desc limit $1`;
+
+export const CONFLICTS = `
+select f.id, f.contact_id, s.crm_id, f.field, f.base, f.local, f.remote, f.outcome, f.policy, f.state, f.at, f.decided_at, f.decided_by
+from sync.conflicts f left join sync.contact_state s on s.contact_id = f.contact_id
+where $2::text is null or f.state = $2 order by f.id desc limit $1`;
+
+export const CALLS = `
+select minute, endpoint, outcome, calls, seconds from sync.calls
+where minute > clock_timestamp() - $1::int * interval '1 minute' order by minute, endpoint, outcome`;

@@ -1,0 +1,61 @@
+/** Whether the CRM answers, as the last call tells it. Costs no call: what works knows, and what is idle has nothing to say. */
+import type { ErrorCode } from '../domain/errors.ts';
+import type { Clock } from '../ports/ambient.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
+
+export interface CrmHealth extends Pick<Telemetry, 'callEnded'> {
+  /** Null before the first call. */
+  last(): LastCall | null;
+}
+export interface LastCall {
+  /** The CRM answered, and as itself: a refused record is an answer, a refused token or a proxy's page is none. */
+  readonly up: boolean;
+  readonly code: ErrorCode | null;
+  /** Nothing will work until a person acts. */
+  readonly needsPerson: boolean;
+  readonly at: Date;
+}
+
+type Verdict = 'up' | 'down' | 'refused' | 'says nothing';
+
+const VERDICTS: { readonly [C in ErrorCode]: Verdict } = {
+  connection_refused: 'down',
+  timeout: 'down',
+  connection_reset: 'down',
+  unavailable: 'down',
+  server_error: 'down',
+  redirected: 'down',
+  no_such_route: 'down',
+  bad_answer: 'down',
+  answer_too_large: 'down',
+  unauthorized: 'refused',
+  access_revoked: 'refused',
+  session_mismatch: 'refused',
+  rate_limited: 'up',
+  not_found: 'up',
+  conflict: 'up',
+  forbidden: 'up',
+  invalid: 'up',
+  bad_request: 'up',
+  write_ignored: 'up',
+  link_refused: 'up',
+  several_matches: 'up',
+  deleted_in_crm: 'up',
+  aborted: 'says nothing',
+  paused: 'says nothing',
+  not_leader: 'says nothing',
+  database_refused: 'says nothing',
+  mirror_busy: 'says nothing',
+};
+
+export const createCrmHealth = (clock: Clock): CrmHealth => {
+  let last: LastCall | null = null;
+  return {
+    callEnded: ({ outcome }) => {
+      const verdict = outcome === 'ok' ? 'up' : VERDICTS[outcome];
+      if (verdict === 'says nothing') return;
+      last = { up: verdict === 'up', code: outcome === 'ok' ? null : outcome, needsPerson: verdict === 'refused', at: clock.now() };
+    },
+    last: () => last,
+  };
+};
