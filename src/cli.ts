@@ -95,21 +95,22 @@ const withDatabase = async ({ config, log }: Settled, command: (ready: Ready) =>
   }
 };
 
-/** The wired program on a database, which is migrated first unless the command only looks. */
+/** The wired program on a database. `prepare` brings that up to date, and may be called again where it failed; commands that only look do not. */
 const withApp = async (
-  command: (app: App, log: Logger) => Promise<ExitCode>,
-  { migrates = true, quiet = true, serves = false } = {},
+  command: (app: App, log: Logger, prepare: () => Promise<void>) => Promise<ExitCode>,
+  { quiet = true, serves = false } = {},
 ): Promise<ExitCode> =>
   await withSettings(
     async (settled) =>
       await withDatabase(settled, async ({ config, log, databaseUrl, directUrl }) => {
-        if (migrates) await migrateDatabase({ connectionString: directUrl, log });
         const holder = `${hostname()} ${process.pid}`;
         const http = serves ? { http: VERSIONS } : {};
         const app = createApp({ config, databaseUrl, holder, clock, random: Math.random, log, ...http });
         try {
-          if (migrates) await app.operator.setCaptureNotify(config.captureNotify);
-          return await command(app, log);
+          return await command(app, log, async () => {
+            await migrateDatabase({ connectionString: directUrl, log, signal: io.signal });
+            await app.operator.setCaptureNotify(config.captureNotify);
+          });
         } finally {
           await app.close();
         }
@@ -158,17 +159,23 @@ const run = async (command: () => Promise<ExitCode>): Promise<void> => {
 };
 
 /** For what only looks or decides: the schema is taken as it is. */
-const looking = async (command: (app: App) => Promise<ExitCode>): Promise<ExitCode> => await withApp(command, { migrates: false });
+const looking = async (command: (app: App) => Promise<ExitCode>): Promise<ExitCode> => await withApp(command);
+const working = async (command: (app: App) => Promise<ExitCode>): Promise<ExitCode> =>
+  await withApp(async (app, _log, prepare) => {
+    await prepare();
+    return await command(app);
+  });
 
 const program = createProgram({
   version: VERSION,
   run,
   actions: {
-    start: () => withApp((app, log) => runStart(io, app, log), { quiet: false, serves: true }),
+    start: () =>
+      withApp((app, log, prepare) => runStart({ io, app, log, clock, random: Math.random }, prepare), { quiet: false, serves: true }),
     migrate,
-    sync: (options) => withApp((app) => runSync({ io, app, clock }, options)),
-    resync: (options) => withApp((app) => runResync({ io, app, clock }, options)),
-    audit: (options) => withApp((app) => runAudit({ io, app, clock }, options)),
+    sync: (options) => working((app) => runSync({ io, app, clock }, options)),
+    resync: (options) => working((app) => runResync({ io, app, clock }, options)),
+    audit: (options) => working((app) => runAudit({ io, app, clock }, options)),
     status: ({ json, watch }) =>
       looking(async ({ operator }) =>
         watch ? await watchStatus(io, operator, clock, { json }) : showStatus(io, await operator.status(), { json }),

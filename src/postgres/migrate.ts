@@ -49,6 +49,8 @@ export interface MigrateOptions {
   /** A direct connection: the lock belongs to a session, which a transaction pooler would share out. */
   readonly connectionString: string;
   readonly log?: Log;
+  /** Cuts it off; what was not committed is rolled back. */
+  readonly signal?: AbortSignal;
   /** Whether the roles get their rights also where there is nothing to migrate; that needs the schemas' owner. */
   readonly grants?: 'always' | 'with-migrations';
   /** For tests; the files that come with the program otherwise. */
@@ -75,16 +77,15 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * @throws MigrationError, or what the network or the server said of the connection
  */
 export const migrateDatabase = async (options: MigrateOptions): Promise<{ readonly applied: number; readonly total: number }> => {
-  const session = await openSession({
-    connectionString: options.connectionString,
-    applicationName: 'relate-mirror migrate',
-    statementTimeoutMs: 0,
-    lockTimeoutMs: LOCK_TIMEOUT_MS,
-    answerTimeoutMs: 0,
-  });
+  const { connectionString, signal } = options;
+  const limits = { statementTimeoutMs: 0, lockTimeoutMs: LOCK_TIMEOUT_MS, answerTimeoutMs: 0 };
+  const session = await openSession({ connectionString, applicationName: 'relate-mirror migrate', ...limits }, signal);
+  const giveUp = (): void => void session.close();
+  signal?.addEventListener('abort', giveUp);
   try {
     return await migrateOn(session, options);
   } finally {
+    signal?.removeEventListener('abort', giveUp);
     // The lock ends with the session.
     await session.close();
   }

@@ -66,10 +66,11 @@ const readBy = (least: 'reader' | 'editor' | 'daemon'): string =>
   );
 
 /** The schema is made by a later migration than the roles: until then there is nothing in it to grant. */
-const onBi = (rights: string, to: string): string => `do $$ begin
+const readBi = (to: string): string => `do $$ begin
   if to_regnamespace('bi') is not null then
     grant usage on schema bi to ${to};
-    grant ${rights} on all tables in schema bi to ${to};
+    grant select on all tables in schema bi to ${to};
+    grant execute on all functions in schema bi to ${to};
   end if;
 end $$`;
 
@@ -80,7 +81,7 @@ const listOf = (roles: readonly string[]): string => roles.map(quoteRole).join('
 export const readerGrants = (roles: readonly string[]): readonly string[] => [
   `grant usage on schema sync to ${listOf(roles)}`,
   `grant select on ${readBy('reader')} to ${listOf(roles)}`,
-  onBi('select', listOf(roles)),
+  readBi(listOf(roles)),
 ];
 
 /** For roles that edit; they read by `readerGrants`. The columns that are not theirs are refused by the guards, whoever writes them. */
@@ -106,7 +107,6 @@ export const daemonGrants = (role: string): readonly string[] => {
     `grant truncate on sync.sweep_seen to ${to}`,
     `grant usage on sequence sync.attempt_seq, crm.contacts_id_seq to ${to}`,
     `grant execute on all functions in schema sync to ${to}`,
-    onBi('select, delete', to),
   ];
 };
 
