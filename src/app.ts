@@ -15,6 +15,7 @@ import type { Crm } from './ports/crm.ts';
 import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
 import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
+import { createHistoryKeeper } from './postgres/history.ts';
 import { createListener, type Listener } from './postgres/listen.ts';
 import { createLease, type Lease, type LeaseStatus } from './postgres/lock.ts';
 import { createMirror } from './postgres/mirror.ts';
@@ -111,7 +112,8 @@ export const createApp = (options: AppOptions): App => {
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
   const onPulled = (at: Date) => (pulledAt = at);
   const askIdentity = async (deps: SyncDeps, again = false) => await checkIdentity(deps, config.crmUrl, again);
-  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, onPulled });
+  const history = createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log });
+  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, onPulled, history });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
   const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
@@ -133,7 +135,9 @@ export const createApp = (options: AppOptions): App => {
           throw new OtherAccount(`${reason ?? 'CRM_URL is another account'}: select sync.approve(${holdId});`);
         const failed = await probe(deps);
         if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
+        await history.begin(term);
         await work(deps);
+        await history.keepOnce(term);
       }),
     close: async () => {
       await service.stop();

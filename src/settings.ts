@@ -39,12 +39,12 @@ const ms = (fallback: number, min: number, max: number, meaning: string): Settin
   allowed: `a whole number of milliseconds from ${min} to ${max}`,
 });
 
-const days = (fallback: number, meaning: string): Setting<number> => ({
-  schema: whole(1, 36_500),
+const days = (min: 0 | 1, fallback: number, meaning: string): Setting<number> => ({
+  schema: whole(min, 36_500),
   fallback,
   shown: String(fallback),
   meaning,
-  allowed: 'a whole number of days from 1 to 36500',
+  allowed: `a whole number of days from ${min} to 36500`,
 });
 
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number], meaning: string): Setting<T[number]> => ({
@@ -238,8 +238,8 @@ const TABLE = {
     meaning: 'how it is logged',
     allowed: 'json, pretty',
   }),
-  CHANGE_LOG_DAYS: days(90, 'how long settled changes are kept in `sync.change_log`'),
-  HISTORY_DAYS: days(365, 'how long old versions are kept in `bi.contact_history`'),
+  CHANGE_LOG_DAYS: days(1, 90, 'how long settled changes are kept in `sync.change_log`'),
+  HISTORY_DAYS: days(0, 365, 'how long old versions are kept in `bi.contact_history`; `0` keeps none'),
 } as const;
 
 export type SettingName = keyof typeof TABLE;

@@ -97,7 +97,7 @@ describe.each([
   ['LOG_LEVEL', ['debug', 'silent']],
   ['LOG_FORMAT', ['json', 'pretty']],
   ['CHANGE_LOG_DAYS', ['1', '36500']],
-  ['HISTORY_DAYS', ['1', '36500']],
+  ['HISTORY_DAYS', ['0', '36500']],
 ])('%s', (name, values) => {
   test.each(values)('takes %s', (value) => expect(linesOf({ [name]: value })).toEqual([]));
 });
@@ -131,7 +131,7 @@ const WRONG: readonly (readonly [name: string, values: readonly string[]])[] = [
   ['LOG_LEVEL', ['verbose']],
   ['LOG_FORMAT', ['text']],
   ['CHANGE_LOG_DAYS', ['0', '36501']],
-  ['HISTORY_DAYS', ['0', 'forever']],
+  ['HISTORY_DAYS', ['-1', 'forever']],
 ];
 
 test('every setting has wrong values that the next tests try', () => {

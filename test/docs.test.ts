@@ -175,7 +175,8 @@ const INTERNAL_FUNCTIONS = new Set(
    guard_names guard_truncate guard_writer is_blank is_date is_datetime is_own_write is_safe_number lock_open_hold phones_problem put_fields
    raise_custom_field request_run destruction waiting_damage reject_pull reject_push reject_found resolve_contact plan_identity
    database_identity check_identity hold_identity decide_identity identity_swept agreed_value
-   is_agreed_link is_create_in_doubt`
+   is_agreed_link is_create_in_doubt
+   write_versions switch_history snapshot_history history_partition create_history_month attach_history_month add_history_months prune_history`
     .split(/\s+/)
     .map((name) => `sync.${name}`),
 );
@@ -185,14 +186,14 @@ const RELATIONS = `
     select attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   ) as columns
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname in ('crm', 'sync') and c.relkind in ('r', 'v')`;
+  where n.nspname in ('crm', 'sync', 'bi') and c.relkind in ('r', 'v', 'p') and not c.relispartition`;
 const FUNCTIONS = `
   select distinct format('%s.%s', n.nspname, p.proname) as name
-  from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('crm', 'sync')`;
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('crm', 'sync', 'bi')`;
 
-/** Names of the two schemas that a document mentions, columns behind them included. */
+/** Names of the schemas that a document mentions, columns behind them included. */
 const namesIn = (text: string): readonly string[] => [
-  ...new Set([...text.replaceAll(/`[\w./-]+\/[\w./-]+`/g, '').matchAll(/\b(?:crm|sync)\.[a-z_]+(?:\.[a-z_]+)?/g)].map(([name]) => name)),
+  ...new Set([...text.replaceAll(/`[\w./-]+\/[\w./-]+`/g, '').matchAll(/\b(?:crm|sync|bi)\.[a-z_]+(?:\.[a-z_]+)?/g)].map(([name]) => name)),
 ];
 
 describe('SQL', () => {
@@ -227,6 +228,7 @@ describe('SQL', () => {
 
   /** What the examples find: something parked, a plan of each direction, a conflict on each of two fields, known names. */
   const prepare = async (): Promise<void> => {
+    await client.query('select sync.switch_history(true), sync.snapshot_history(0, 1)');
     const insert = `insert into crm.contacts (crm_id, first_name, city) select n, 'Ann', 'Rome' from generate_series(7, 9) n`;
     const states = `insert into sync.contact_state (contact_id, crm_id, base, base_hash)
       select id, crm_id, '{"first_name": "Ann", "city": "Rome", "phones": [], "custom_fields": {}}', 'h' from crm.contacts`;

@@ -152,6 +152,8 @@ export interface ContactWrite {
   readonly contactId: number;
   /** The whole row as it should be. */
   readonly fields: ContactFields | null;
+  /** `fields` are neither what the CRM holds nor what was here: both had been edited. For the history. */
+  readonly isMerge?: boolean;
   readonly addLinks: LinkSets;
   readonly removeLinks: LinkSets;
   readonly base: { readonly fields: ContactFields; readonly hash: string; readonly links: KnownLinks } | null;
@@ -469,8 +471,11 @@ export interface MirrorTx {
 export interface Mirror {
   /** The database's clock. */
   now(): Promise<Date>;
-  /** Checks the leader's epoch, runs the steps, commits; retries on a deadlock or lock time-out, so the steps may run again. */
-  transaction<T>(steps: (tx: MirrorTx) => Promise<T>): Promise<T>;
+  /**
+   * Checks the leader's epoch, runs the steps, commits; retries on a deadlock or lock time-out, so the steps may run again.
+   * @param origin what is taken over from the CRM was found by a walk of everything: the history tells so
+   */
+  transaction<T>(steps: (tx: MirrorTx) => Promise<T>, origin?: 'resync'): Promise<T>;
 
   account(): Promise<AccountState>;
   /** Compares, stores what is not known yet, and makes the hold where something differs: open deletions then stand in it. */

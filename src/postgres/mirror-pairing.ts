@@ -69,10 +69,11 @@ const fold = async (session: Session, olderId: number, youngerId: number): Promi
     const edits = editsOf(younger, older);
     if (edits.size > 0) {
       const fields = withValues(older.row.fields, edits);
-      const untouched = { addLinks: NO_LINKS, removeLinks: NO_LINKS, base: null, extra: null, crmTimes: null };
+      const untouched = { isMerge: true, addLinks: NO_LINKS, removeLinks: NO_LINKS, base: null, extra: null, crmTimes: null };
       await createWriteSteps(session).save([{ contactId: olderId, fields, ...untouched }]);
     }
   }
+  await session.ownWrite();
   await session.query(MOVE_LOG, [olderId, youngerId]);
   await session.query(MOVE_CONFLICTS, [olderId, youngerId]);
   await session.query(DELETE_ROW, [youngerId]);

@@ -18,8 +18,11 @@ export interface Session {
   readonly query: Query;
   /** The leader's epoch that this transaction was started under. */
   readonly epoch: number;
-  /** To be awaited before every write to schema `crm`: makes the capture triggers silent for this transaction's own statements. */
-  readonly ownWrite: () => Promise<void>;
+  /**
+   * To be awaited before every write to schema `crm`: makes the capture triggers silent for this transaction's own statements, and tells the
+   * history where they come from. `merge`: what is written next is neither side's alone; left out: as this transaction has it.
+   */
+  readonly ownWrite: (origin?: 'merge') => Promise<void>;
   /** Runs steps behind a savepoint, which is rolled back and the error thrown on where they fail. */
   readonly nested: (steps: () => Promise<void>) => Promise<void>;
 }
@@ -54,18 +57,22 @@ export const queryOn =
  * The transaction's own id goes into a local setting, and the triggers compare the two: what a pooled session left behind silences nothing.
  * Only at the first write, because asking for the id makes the transaction a writing one.
  */
-const ANNOUNCE = `select set_config('relate_mirror.writer', pg_current_xact_id()::text, true)`;
+const ANNOUNCE = `select set_config('relate_mirror.writer', pg_current_xact_id()::text, true), set_config('relate_mirror.origin', $1, true)`;
 
-export const createSession = (query: Query, epoch: number): Session => {
-  let announced = false;
+/** Where a version in `bi.contact_history` comes from, of those that the daemon writes. */
+export type Origin = 'crm' | 'merge' | 'resync';
+
+export const createSession = (query: Query, epoch: number, usual: Origin = 'crm'): Session => {
+  /** As announced; null: not yet. */
+  let announced: Origin | null = null;
   let depth = 0;
   return {
     query,
     epoch,
-    ownWrite: async () => {
-      if (announced) return;
-      await query(ANNOUNCE);
-      announced = true;
+    ownWrite: async (origin: Origin = usual) => {
+      if (announced === origin) return;
+      await query(ANNOUNCE, [origin]);
+      announced = origin;
     },
     nested: async (steps) => {
       const name = `steps_${depth}`;

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import type { Log, Random } from '../ports/ambient.ts';
 import { LostLeadership, MirrorBusy } from '../ports/mirror-errors.ts';
-import { createSession, queryOn, type Session } from './mirror-session.ts';
+import { createSession, queryOn, type Origin, type Session } from './mirror-session.ts';
 
 export interface TransactorOptions {
   readonly pool: pg.Pool;
@@ -16,7 +16,7 @@ export interface TransactorOptions {
   readonly log: Log;
   readonly random: Random;
 }
-export type Transactor = <T>(steps: (session: Session) => Promise<T>) => Promise<T>;
+export type Transactor = <T>(steps: (session: Session) => Promise<T>, origin?: Origin) => Promise<T>;
 
 const LOCK_TIMEOUT_MS = 100;
 const ATTEMPTS_MAX = 12;
@@ -40,7 +40,7 @@ const begin = async (client: pg.PoolClient, epoch: number): Promise<void> => {
   if (results[2]?.rows[0]?.epoch !== String(epoch)) throw new LostLeadership();
 };
 
-const runOnce = async <T>({ pool, lease }: TransactorOptions, steps: (session: Session) => Promise<T>): Promise<T> => {
+const runOnce = async <T>({ pool, lease }: TransactorOptions, steps: (session: Session) => Promise<T>, origin?: Origin): Promise<T> => {
   const epoch = lease.epoch();
   if (epoch === null) throw new LostLeadership();
   const client = await pool.connect();
@@ -50,7 +50,7 @@ const runOnce = async <T>({ pool, lease }: TransactorOptions, steps: (session: S
   let broken: Error | undefined;
   try {
     await begin(client, epoch);
-    const result = await steps(createSession(queryOn(client), epoch));
+    const result = await steps(createSession(queryOn(client), epoch, origin));
     await client.query('commit');
     return result;
   } catch (error) {
@@ -66,10 +66,10 @@ const runOnce = async <T>({ pool, lease }: TransactorOptions, steps: (session: S
 
 export const createTransactor =
   (options: TransactorOptions): Transactor =>
-  async (steps) => {
+  async (steps, origin) => {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await runOnce(options, steps);
+        return await runOnce(options, steps, origin);
       } catch (error) {
         if (!isTryAgain(error)) throw error;
         if (attempt === ATTEMPTS_MAX) throw new MirrorBusy(attempt, error);

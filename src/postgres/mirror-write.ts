@@ -81,9 +81,12 @@ const refuseSuppressed = ([answer]: readonly Suppressed[]): void => {
 
 const save = async (session: Session, writes: readonly ContactWrite[]): Promise<void> => {
   const rows = writes.filter((write) => write.fields !== null || write.extra !== null || write.crmTimes !== null);
-  if (rows.length > 0) {
-    await session.ownWrite();
-    refuseSuppressed((await session.query<Suppressed>(SAVE_ROWS, [JSON.stringify(rows.map(toRowJson))])).rows);
+  // Apart, because a statement has one origin in the history. Merges are few.
+  for (const isMerge of [false, true]) {
+    const alike = rows.filter((write) => (write.isMerge ?? false) === isMerge);
+    if (alike.length === 0) continue;
+    await session.ownWrite(isMerge ? 'merge' : undefined);
+    refuseSuppressed((await session.query<Suppressed>(SAVE_ROWS, [JSON.stringify(alike.map(toRowJson))])).rows);
   }
   await writeLinks(session, writes, (write) => write.removeLinks, removeLinks);
   await writeLinks(session, writes, (write) => write.addLinks, addLinks);

@@ -54,7 +54,7 @@ export const createMirror = ({ pool, lease, log, random = Math.random }: MirrorO
     ...createAccountReads(query),
     ...createSeenReads(query),
     ...createAuditReads(query),
-    transaction: (steps) => transact((session) => steps(createSteps(session))),
+    transaction: (steps, origin) => transact((session) => steps(createSteps(session)), origin),
     saveCapabilities: (capabilities) => transact((session) => saveCapabilities(session, capabilities)),
     checkIdentity: (crmUrl) => transact((session) => checkIdentity(session, crmUrl)),
     planIdentity: () => transact(planIdentity),

@@ -1,8 +1,8 @@
 /**
  * Every table of the schemas `crm` (what people read and edit) and `sync` (how it is going), as drizzle-kit needs them to write migrations.
  *
- * What drizzle cannot say (triggers, functions, views, comments, an unlogged table) is in the hand-written migrations beside the generated
- * one, a topic a file: `drizzle/`. What each table and column means is said where people look for it: in the comments of drizzle/*_comments.sql.
+ * What drizzle cannot say (triggers, functions, views, comments, an unlogged table, the partitioned `sync.contact_versions`) is in the
+ * hand-written migrations beside the generated one, a topic a file: `drizzle/`. What each table and column means is said where people look for it: in the comments of drizzle/*_comments.sql.
  */
 import { sql } from 'drizzle-orm';
 import {
@@ -370,6 +370,7 @@ export const account = sync.table(
     lastCompleteSweepAt: instant('last_complete_sweep_at'),
     pausedAt: instant('paused_at'),
     notify: boolean('notify').notNull().default(true),
+    historySince: instant('history_since'),
   },
   () => [check('account_only_row', sql`"only"`)],
 );

@@ -6,6 +6,7 @@
 import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
+import type { HistoryKeeper } from '../ports/history.ts';
 import type { Identity } from '../ports/mirror.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
@@ -35,6 +36,7 @@ export interface DaemonOptions {
   readonly createGraceMs: number;
   /** Told after each changes pull that went through. */
   readonly onPulled: (at: Date) => void;
+  readonly history: HistoryKeeper | null;
 }
 
 export interface Daemon extends Service {
@@ -204,16 +206,31 @@ const createTerm = (options: DaemonOptions): Term => {
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
-  return { stopping, giveUp, loops: [pull, sweep, push, backfill], push, pull, sweep, state };
+  return { stopping, giveUp, loops: [pull, sweep, push, backfill, ...upkeepOf(options, stopping.signal)], push, pull, sweep, state };
 };
 
+/** Asks nothing of the CRM: no failure of it, and no pause, is its business. */
+const upkeepOf = ({ clock, log, history }: DaemonOptions, stopping: AbortSignal): readonly Loop[] => {
+  if (history === null) return [];
+  const round = async (): Promise<number> => ((await history.keepOnce(stopping)) ? HISTORY_REST_MS : HISTORY_RETRY_MS);
+  return [createLoop({ name: 'history', clock, log, round })];
+};
+const HISTORY_REST_MS = 3_600_000;
+/** Somebody's transaction was in the way. */
+const HISTORY_RETRY_MS = 60_000;
+
 /** What the last leader had in flight is unknown now. */
-const recover = async (deps: SyncDeps, { createGraceMs, checkIdentity, probe }: DaemonOptions, state: TermState): Promise<void> => {
+const recover = async (
+  deps: SyncDeps,
+  { createGraceMs, checkIdentity, probe, history }: DaemonOptions,
+  state: TermState,
+): Promise<void> => {
   const recovered = await deps.mirror.recoverAttempts(createGraceMs);
   if (recovered > 0)
     deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
   state.isOtherAccount = (await checkIdentity(deps, false)).verdict === 'other_account';
   if (state.isOtherAccount) return;
+  await history?.begin(deps.signal);
   const failed = await probe(deps);
   if (failed !== null) deps.log.warn({ code: failed.code }, 'the CRM could not be probed; only documented calls are used until it can');
 };

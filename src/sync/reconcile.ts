@@ -106,6 +106,7 @@ export const reconcile = (
     write: {
       contactId: situation.contactId,
       fields: rowChanges.length === 0 ? null : rowFields(situation.row.fields, merged.local, rowChanges),
+      isMerge: rowChanges.length > 0 && diffFields(merged.local, canonical.fields).length > 0,
       addLinks: deltas.add,
       removeLinks: deltas.remove,
       base: sameBase(situation, baseHash, links.base) ? null : { fields: merged.base, hash: baseHash, links: links.base },

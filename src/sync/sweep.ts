@@ -171,7 +171,7 @@ const store = async (walker: Walker, page: ContactPage, requestedAt: Date, offse
       calls: 1,
     });
     return { ...written, seen };
-  });
+  }, 'resync');
   walker.cursor = { ...cursor, seen: applied.seen };
   walker.context = { ...walker.context, customFields: applied.customFields };
   report.rowsSeen += page.records.length;
@@ -248,7 +248,7 @@ const storeFound = async (walker: Walker, record: RemoteContact, requestedAt: Da
     const seen = walker.cursor.seen + (await tx.saveSeen([record.crmId]));
     await tx.saveRun(run.id, { cursor: { ...walker.cursor, seen } });
     return { ...(await applyPage(tx, page, { ...context, clockOffsetMs: offset })), seen };
-  });
+  }, 'resync');
   walker.cursor = { ...walker.cursor, seen: applied.seen };
   report.rowsWritten += applied.written;
 };

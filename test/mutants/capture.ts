@@ -53,7 +53,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: 'our own writes captured',
     promise: 4,
-    patches: [patch('src/postgres/mirror-session.ts', `      await query(ANNOUNCE);\n`, '')],
+    patches: [patch('src/postgres/mirror-session.ts', `      await query(ANNOUNCE, [origin]);\n`, '')],
     tests: [{ file: MIRROR, name: 'logs nothing of its own writing' }],
   },
   {
@@ -63,6 +63,23 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     tests: [
       { file: MIRROR, name: 'answers null for a savepoint without refusal, announces writes anew after one, and passes other errors on' },
     ],
+  },
+  {
+    name: 'a version for what changes nothing',
+    promise: 4,
+    patches: [patch('drizzle/0015_history.sql', `    where (o.crm_id, o.first_name,`, `    where n.id > 0 or (o.crm_id, o.first_name,`)],
+    tests: [
+      {
+        file: 'test/postgres/history.test.ts',
+        name: 'for what the daemon takes over, and none where only crm_updated_at moved or nothing changed',
+      },
+    ],
+  },
+  {
+    name: 'an old version that is still true pruned',
+    promise: 8,
+    patches: [patch('drizzle/0015_history.sql', `where v.op <> ''delete'' and not exists (`, `where false and not exists (`)],
+    tests: [{ file: 'test/postgres/history.test.ts', name: 'older than HISTORY_DAYS go, but for what was still true when it begins' }],
   },
   {
     name: "what a user's trigger makes of our write not logged",

@@ -129,16 +129,16 @@ describe('what it makes', () => {
     await made.drop();
   });
   const names = async (sql: string) => (await reader.query<{ name: string }>(sql)).rows.map(({ name }) => name);
-  const OURS = `(select oid from pg_namespace where nspname in ('crm', 'sync'))`;
+  const OURS = `(select oid from pg_namespace where nspname in ('crm', 'sync', 'bi'))`;
 
   it('has a comment on every schema, table, view, column and function', async () => {
     const silent = await names(`
       select n.nspname as name from pg_namespace n where n.oid in ${OURS} and obj_description(n.oid, 'pg_namespace') is null
       union all
-      select c.oid::regclass::text from pg_class c where c.relnamespace in ${OURS} and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null
+      select c.oid::regclass::text from pg_class c where c.relnamespace in ${OURS} and c.relkind in ('r', 'v', 'p') and obj_description(c.oid, 'pg_class') is null
       union all
       select c.oid::regclass || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-      where c.relnamespace in ${OURS} and c.relkind in ('r', 'v') and col_description(c.oid, a.attnum) is null
+      where c.relnamespace in ${OURS} and c.relkind in ('r', 'v', 'p') and col_description(c.oid, a.attnum) is null
       union all
       select p.oid::regprocedure::text from pg_proc p where p.pronamespace in ${OURS} and obj_description(p.oid, 'pg_proc') is null`);
     expect(silent).toEqual([]);

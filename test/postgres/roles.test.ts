@@ -1,6 +1,7 @@
 /** What each role may do, and what it is refused: as real logins, on a server of their own. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type pg from 'pg';
+import { createHistoryKeeper } from '../../src/postgres/history.ts';
 import { grantsScript, isRoleName } from '../../src/postgres/roles.ts';
 import { DAEMON_ROLE, EDITOR_FUNCTIONS, SYNC_RELATIONS } from '../../src/postgres/sql/grants.ts';
 import { addContact, asDaemon, one, refusal } from './editing.ts';
@@ -12,6 +13,7 @@ let editor: pg.Client;
 let owner: pg.Client;
 
 const FORBIDDEN = { code: '42501' };
+const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 beforeAll(async () => {
   server = await startRoleServer();
@@ -45,7 +47,7 @@ it('the owner of the schemas has no right but CREATE in the database, and may no
 
 it('every relation of schema sync is somebody’s to read, by decision', async () => {
   const rows = await server.sql(
-    `select relname as name from pg_class where relnamespace = 'sync'::regnamespace and relkind in ('r', 'v', 'p', 'm')`,
+    `select relname as name from pg_class where relnamespace = 'sync'::regnamespace and relkind in ('r', 'v', 'p', 'm') and not relispartition`,
   );
   expect(rows.map(({ name }) => String(name)).toSorted()).toEqual(Object.keys(SYNC_RELATIONS).toSorted());
 });
@@ -65,6 +67,27 @@ describe('a reader', () => {
       await refusedTo(reader, ['select id from crm.contacts', 'select * from crm.companies', 'select * from crm.contact_deals']),
     ).toEqual([]);
     expect(await refusedTo(reader, ['select * from relate_mirror.__drizzle_migrations'])).toEqual([]);
+  });
+
+  it('reads the history, and what the contacts were, but not the table of the versions', async () => {
+    const keeper = createHistoryKeeper({ connectionString: server.urlOf(OWNER), days: 365, log: SILENT });
+    expect(await keeper.keepOnce(new AbortController().signal)).toBe(true);
+    await addContact(editor, 'Eve');
+    expect(await one(reader, `select who as value from bi.contact_history where first_name = 'Eve'`)).toBe('bob_edits');
+    expect(await one(reader, `select who as value from bi.contacts_at(clock_timestamp()) where first_name = 'Eve'`)).toBe('bob_edits');
+    const upkeep = ['switch_history(false)', 'snapshot_history(0, 1)', 'add_history_months()', 'prune_history(1)', 'create_publication()'];
+    const month = await server.sql(
+      `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'sync.contact_versions'::regclass`,
+    );
+    for (const client of [reader, editor]) {
+      expect(await refusedTo(client, [...upkeep.map((call) => `select sync.${call}`), 'delete from bi.contact_history'])).toEqual([]);
+      expect(
+        await refusedTo(
+          client,
+          month.map(({ name }) => `select * from ${String(name)}`),
+        ),
+      ).toEqual([]);
+    }
   });
 
   it('calls no function and writes nothing', async () => {

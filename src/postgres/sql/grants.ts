@@ -27,6 +27,7 @@ export const SYNC_RELATIONS = {
   capabilities: 'daemon',
   change_log: 'daemon',
   contact_state: 'daemon',
+  contact_versions: 'daemon',
   damage: 'daemon',
   leader: 'daemon',
   marks: 'daemon',
@@ -55,8 +56,8 @@ export const EDITOR_FUNCTIONS = [
 
 /** Views: nobody writes through them. */
 const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked']);
-/** Set by people, and read by the daemon. */
-const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy']);
+/** Set by people, and read by the daemon; versions are written by the triggers. */
+const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy', 'contact_versions']);
 
 const inSchema = (schema: string, names: readonly string[]): string => names.map((name) => `${schema}.${name}`).join(', ');
 const readBy = (least: 'reader' | 'editor' | 'daemon'): string =>
