@@ -16,6 +16,7 @@ import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
 import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
 import { createHistoryKeeper } from './postgres/history.ts';
+import { createCallRecorder } from './postgres/calls.ts';
 import { createListener, type Listener } from './postgres/listen.ts';
 import { createLease, type Lease, type LeaseStatus } from './postgres/lock.ts';
 import { createMirror } from './postgres/mirror.ts';
@@ -25,6 +26,7 @@ import { createPool, type Pool } from './postgres/pool.ts';
 import { createCrmHealth } from './runtime/crm-health.ts';
 import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
+import { countRows } from './sync/counted.ts';
 import { checkIdentity } from './sync/identity.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
@@ -87,12 +89,13 @@ export const createApp = (options: AppOptions): App => {
   const directUrl = config.databaseListenUrl ?? databaseUrl;
   const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
   const watched = options.http === undefined ? null : createWatched(options, options.http);
-  const telemetry = watched?.telemetry ?? NO_TELEMETRY;
+  const recorder = createCallRecorder({ pool, clock, log });
+  const telemetry = tellAll([{ ...NO_TELEMETRY, callEnded: recorder.callEnded }, ...(watched?.listeners ?? [])]);
   const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   let pulledAt: Date | null = null;
   const report = () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow });
   const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
-  const mirror = createMirror({ pool, lease, log, random });
+  const mirror = countRows(createMirror({ pool, lease, log, random }), telemetry);
   const capabilities = createCapabilityStore(mirror);
   const settings = toSyncSettings(config);
   const maySend = () => lease.holds();
@@ -102,6 +105,7 @@ export const createApp = (options: AppOptions): App => {
     clock,
     random,
     log,
+    telemetry,
     settings,
     capabilities,
     maySend,
@@ -117,7 +121,7 @@ export const createApp = (options: AppOptions): App => {
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
   const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
-  const service = createLeading(lease, listener, daemon, log);
+  const service = aroundIt(recorder, createLeading(lease, listener, daemon, log));
   const admin = watched?.serve(pool, lease, pacing) ?? null;
   return {
     crm,
@@ -143,6 +147,7 @@ export const createApp = (options: AppOptions): App => {
       await service.stop();
       await admin?.stop();
       crm.close();
+      await recorder.flush();
       await watched?.close();
       if (!pool.ended) await pool.end();
     },
@@ -186,7 +191,7 @@ const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, 
       log,
     });
   return {
-    telemetry: tellAll([metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded }]),
+    listeners: [metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded }],
     serve,
     close: async () => {
       if (!watchPool.ended) await watchPool.end();
@@ -208,6 +213,18 @@ const toSyncSettings = (config: Config): SyncSettings => ({
   overlapMs: OVERLAP_MS,
   freshMs: FRESH_MS,
   pushConcurrency: PUSH_CONCURRENCY,
+});
+
+/** The outer one runs from before the inner one starts until it has stopped. */
+const aroundIt = (outer: Service, inner: Service): Service => ({
+  start: async () => {
+    await outer.start();
+    await inner.start();
+  },
+  stop: async () => {
+    await inner.stop();
+    await outer.stop();
+  },
 });
 
 /** The daemon's loops run while, and only while, the lease is held. */

@@ -125,6 +125,8 @@ export interface OpenEdits {
   readonly states: ReadonlySet<ChangeState>;
   /** Among them is a destructive change that a person approved. */
   readonly approved: boolean;
+  /** Age of the oldest edit of a person's that was claimed just now, for the first time, in milliseconds; null where none was. */
+  readonly waitedMs: number | null;
   /** What exactly was approved: an edit that came later is not. */
   readonly approvals: Approvals;
 }
@@ -202,6 +204,12 @@ export interface Settlement {
   readonly outcomes: readonly Outcome[];
   /** `release` ends the attempt; `unknown` keeps the contact busy until it was read again. */
   readonly ends: 'release' | 'unknown';
+}
+
+/** So many log rows ended in this state. */
+export interface Settled {
+  readonly state: ChangeState;
+  readonly rows: number;
 }
 
 /** Why a contact has to be read by its id. */
@@ -433,8 +441,8 @@ export interface MirrorTx {
   clearIntent(contactId: number): Promise<void>;
   /** Gives the contact its CRM id. A row that a page made for the same id meanwhile is folded into this one. */
   pair(contactId: number, crmId: number): Promise<void>;
-  /** Touches only log rows that carry this attempt's number. */
-  settle(settlement: Settlement): Promise<void>;
+  /** Touches only log rows that carry this attempt's number; answers how many ended how. */
+  settle(settlement: Settlement): Promise<readonly Settled[]>;
   /**
    * Puts contacts into the open plan of the direction, or a new one, and answers its id. The plan's lines say what the row and the base, or the
    * CRM's deletion, would destroy. Push: their open log rows are held and their attempt is over. Pull: they are marked gone.
@@ -508,7 +516,7 @@ export interface Mirror {
   recoverAttempts(createGraceMs: number): Promise<number>;
 
   /**
-   * Removes what nobody needs any more: log rows settled, runs finished and tombstones buried longer ago than this. Answers how many rows.
+   * Removes what nobody needs any more: log rows settled, runs finished, calls made and tombstones buried longer ago than this. Answers how many rows.
    */
   prune(olderThanDays: number): Promise<number>;
 

@@ -23,7 +23,7 @@ export type RowsMoved =
       readonly outcome: 'created' | 'updated' | 'removed' | 'deferred' | 'parked' | 'held';
       readonly rows: number;
     }
-  | { readonly direction: 'push'; readonly outcome: 'done' | 'merged' | 'retry' | 'parked' | 'unknown' | 'held'; readonly rows: number };
+  | { readonly direction: 'push'; readonly outcome: 'done' | 'merged' | 'retry' | 'parked' | 'unknown'; readonly rows: number };
 
 /** Told synchronously, from the middle of the work: nothing here may throw, wait or be slow. */
 export interface Telemetry {

@@ -1,5 +1,5 @@
 /** Claim, settle and what lies between them. */
-import type { Mirror, MirrorTx, Settlement } from '../ports/mirror.ts';
+import type { Mirror, MirrorTx, Settled, Settlement } from '../ports/mirror.ts';
 import type { Query, Session } from './mirror-session.ts';
 import {
   AS_PLANNED,
@@ -18,11 +18,12 @@ import {
   WALK_THE_INDEX,
 } from './sql/claim.ts';
 
-const settle = async (session: Session, { contactId, attempt, outcomes, ends }: Settlement): Promise<void> => {
+const settle = async (session: Session, { contactId, attempt, outcomes, ends }: Settlement): Promise<readonly Settled[]> => {
   const rows = outcomes.map(({ ops, state, code, error, delayMs }) => ({ ops, state, code, error, delay_ms: delayMs }));
-  await session.query(SETTLE_LOG, [contactId, attempt, JSON.stringify(rows)]);
+  const settled = await session.query<Settled>(SETTLE_LOG, [contactId, attempt, JSON.stringify(rows)]);
   const deleted = outcomes.some(({ ops, state }) => ops.includes('delete') && (state === 'done' || state === 'merged'));
   await session.query(SETTLE_STATE, [contactId, attempt, ends, deleted]);
+  return settled.rows;
 };
 
 type ClaimSteps = Pick<MirrorTx, 'lockDue' | 'claim' | 'saveSent' | 'saveIntent' | 'doubtIntent' | 'clearIntent' | 'settle' | 'queue'>;

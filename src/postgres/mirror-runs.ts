@@ -8,6 +8,7 @@ import {
   COUNT_SEEN,
   FINISH_RUN,
   ONE_SEEN,
+  PRUNE_CALLS,
   PRUNE_LOG,
   PRUNE_RUNS,
   PRUNE_TOMBSTONES,
@@ -72,7 +73,8 @@ export const finishRun = async (session: Session, runId: number, end: Parameters
 
 export const prune = async (session: Session, olderThanDays: number): Promise<number> => {
   let removed = 0;
-  for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_TOMBSTONES]) removed += (await session.query(statement, [olderThanDays])).count;
+  for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_CALLS, PRUNE_TOMBSTONES])
+    removed += (await session.query(statement, [olderThanDays])).count;
   removed += (await session.query(PRUNE_DAMAGE)).count;
   return removed;
 };

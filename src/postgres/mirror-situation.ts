@@ -41,6 +41,7 @@ export interface SituationRow extends StoredFields {
   readonly attempts: number | null;
   readonly row_deleted_at: Date | null;
   readonly approved: boolean | null;
+  readonly waited_ms: number | null;
   readonly approvals: {
     readonly all: boolean;
     readonly deletes: boolean;
@@ -98,6 +99,7 @@ const toOpenEdits = (row: SituationRow): OpenEdits => ({
   attempts: row.attempts ?? 0,
   states: new Set(row.states ?? []),
   approved: row.approved ?? false,
+  waitedMs: row.waited_ms,
   approvals: toApprovals(row),
 });
 

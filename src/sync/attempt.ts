@@ -23,10 +23,11 @@ import {
 } from '../domain/contact.ts';
 import type { CrmFailure, ErrorCode, FailureClass } from '../domain/errors.ts';
 import { diffLinks, isEmptyLinks, without } from '../domain/merge.ts';
+import type { CallOptions } from '../ports/crm.ts';
 import { LOCK_NOT_AVAILABLE, type MirrorTx, type Outcome, type Refusal, type Situation } from '../ports/mirror.ts';
 import { damageOps, type Destruction } from '../domain/brake.ts';
 import type { RunContext } from './context.ts';
-import type { SyncDeps } from './deps.ts';
+import { callOptions, type SyncDeps } from './deps.ts';
 import { destructionOfWrite, holdsBack, withoutHarm } from './incoming.ts';
 import { carriedBy, fieldsToPush, nextCall, type Living, type NextCall, type Progress } from './plan.ts';
 import { baseArrived, isEmptyWrite, reconcile, toCanonical, type CanonicalRecord, type Reading, type Reconciled } from './reconcile.ts';
@@ -46,6 +47,8 @@ export interface Job {
   readonly made: ReadonlySet<ChangeOp>;
   /** Ops that the CRM refused, with its own words. */
   readonly refused: readonly Refused[];
+  /** Told when the first byte of a write goes. */
+  readonly onSending: () => void;
   /** WRITE_MODE=ordered: the contact as the attempt is to see it, with its own step for the row. Asked again after each answer. */
   readonly view?: (tx: MirrorTx, job: Job) => Promise<Job>;
 }
@@ -54,6 +57,19 @@ interface Refused {
   readonly code: ErrorCode;
   readonly message: string;
 }
+
+/** Of a call that carries the attempt's edit. */
+export const writeOptions = (deps: SyncDeps, { onSending }: Job): CallOptions => ({ ...callOptions(deps, 'edit'), onSending });
+
+/** Tells, once, how long the claimed edit has waited by then: by the database's clock until it was read, by ours from there on. */
+export const tellWhenSent = ({ clock, telemetry }: SyncDeps, { open }: Situation): (() => void) => {
+  const readAtMs = clock.monotonicMs();
+  let { waitedMs } = open;
+  return () => {
+    if (waitedMs !== null) telemetry.editSent((waitedMs + clock.monotonicMs() - readAtMs) / 1000);
+    waitedMs = null;
+  };
+};
 
 /** Locks the contact and reads it anew; answers null, having done nothing, where the claim is no longer ours. */
 export const underLocks = async <T>(

@@ -25,9 +25,9 @@ import { eachKind, without } from '../domain/merge.ts';
 import { isStoredAs } from '../domain/phones.ts';
 import type { ContactBody } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
-import { absorb, endingTheLoop, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { absorb, endingTheLoop, finish, handBack, settleFailure, underLocks, writeOptions, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
-import { callOptions, type SyncDeps } from './deps.ts';
+import type { SyncDeps } from './deps.ts';
 import { findCreated, NO_ANSWER } from './find-created.ts';
 import { toBody, type NextCall } from './plan.ts';
 import { explainTaken } from './taken.ts';
@@ -67,7 +67,7 @@ const post = async (deps: SyncDeps, job: Job, fields: ContactFields): Promise<Cr
     ...(links.deals.length > 0 ? { deals: links.deals } : {}),
   };
   const requestedAt = await deps.mirror.now();
-  const answer = await deps.crm.create(body, callOptions(deps, 'edit'));
+  const answer = await deps.crm.create(body, writeOptions(deps, job));
   if (answer.ok) return await adopt(deps, job, { fields, names }, answer.value, clockOffsetMs(requestedAt, answer.meta));
   if (answer.failure.class !== 'unknown') await dropIntent(deps, job);
   // A POST that was given up at a stop may go on for as long as one of a lost leader: its end is not known.

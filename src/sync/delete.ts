@@ -1,7 +1,7 @@
 /** A deleted row, into the CRM: under the brake, and never over somebody's edit there. */
 import { contentHash, NO_LINKS } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import { endingTheLoop, finish, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { endingTheLoop, finish, handBack, settleFailure, underLocks, writeOptions, type Job } from './attempt.ts';
 import { DELETES, keepsBack } from './brake.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
@@ -30,7 +30,7 @@ export const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailu
     // A hold ends the attempt, so whatever was in doubt had to be told first.
     if (job.doubtful && (await keepsBack(deps, { ...job, doubtful: false }, DELETES))) return null;
   }
-  const answer = await deps.crm.delete(crmId, callOptions(deps, 'edit'));
+  const answer = await deps.crm.delete(crmId, writeOptions(deps, job));
   if (answer.ok || (answer.failure.code === 'not_found' && answer.failure.proven)) return await finish(deps, job, { called: true });
   return await deleteFailed(deps, job, answer.failure);
 };

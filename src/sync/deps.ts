@@ -6,6 +6,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { Policy } from '../domain/merge.ts';
 import type { Clock, Log, Random } from '../ports/ambient.ts';
 import type { CallOptions, Capabilities, Crm, Lane } from '../ports/crm.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import type { Mirror } from '../ports/mirror.ts';
 
 export interface SyncSettings {
@@ -37,6 +38,7 @@ export interface SyncDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly telemetry: Telemetry;
   readonly settings: SyncSettings;
   /** What the probe found; the daemon's memory of `sync.capabilities`. */
   readonly capabilities: CapabilityStore;

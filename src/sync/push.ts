@@ -14,7 +14,18 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
 import type { DueKinds, MirrorTx, Sent, Situation } from '../ports/mirror.ts';
-import { absorb, announce, endingTheLoop, finish, handBack, settleFailure, settleUnknown, type Job } from './attempt.ts';
+import {
+  absorb,
+  announce,
+  endingTheLoop,
+  finish,
+  handBack,
+  settleFailure,
+  settleUnknown,
+  tellWhenSent,
+  writeOptions,
+  type Job,
+} from './attempt.ts';
 import { holdJob } from './audit.ts';
 import { destructionOf, keepsBack } from './brake.ts';
 import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
@@ -152,7 +163,7 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   try {
     await deps.mirror.transaction(async (tx) => {
       const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
-      claimed = due.length === 0 ? [] : await claimAll(tx, due, context, kinds, memory.blind);
+      claimed = due.length === 0 ? [] : await claimAll(deps, tx, due, { context, kinds, blind: memory.blind });
     });
     return claimed;
   } catch (error) {
@@ -162,12 +173,17 @@ const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Jo
   }
 };
 
+interface Claiming {
+  readonly context: RunContext;
+  readonly kinds: DueKinds;
+  readonly blind: boolean;
+}
+
 const claimAll = async (
+  deps: SyncDeps,
   tx: MirrorTx,
   due: readonly number[],
-  context: RunContext,
-  { ordered }: DueKinds,
-  blind: boolean,
+  { context, kinds: { ordered }, blind }: Claiming,
 ): Promise<readonly Job[]> => {
   const before = await tx.read(due);
   const attempt = await (ordered === true ? tx.claimSteps(due) : tx.claim(due));
@@ -178,7 +194,8 @@ const claimAll = async (
     if (situation === undefined) return [];
     const cautious = caution(before.get(contactId));
     const readFirst = cautious.readFirst || blind;
-    return [{ attempt, context, situation, ...cautious, readFirst, made: new Set(), refused: [] }];
+    const onSending = tellWhenSent(deps, situation);
+    return [{ attempt, context, situation, ...cautious, readFirst, made: new Set(), refused: [], onSending }];
   });
   const taken = ordered === true ? await takeSteps(tx, attempt, claimed) : claimed;
   const jobs = (await readDeferredFirst(tx, taken)).map((job) => ({ ...job, situation: { ...job.situation, sent: firstWrite(job) } }));
@@ -264,7 +281,7 @@ const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<Cr
 const spend = ({ spent }: Progress, { call }: NextCall): Progress['spent'] => new Set(call === 'read' ? spent : [...spent, call]);
 
 const send = async (deps: SyncDeps, job: Job, crmId: number, next: NextCall): Promise<CrmResult<RemoteContact>> => {
-  const options = callOptions(deps, 'edit');
+  const options = writeOptions(deps, job);
   switch (next.call) {
     case 'read':
       return await readContact(deps, job, crmId);

@@ -43,6 +43,31 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect(await lockDue(9)).toEqual([b, a, c]);
     });
 
+    it('tells how long an edit waited for its first attempt, and nothing of what is tried again or of our own making', async () => {
+      const { mirror } = harness;
+      const [a = 0, b = 0] = await pairedContacts(mirror, newContact(7), newContact(8));
+      await update(a, 'Rome');
+      expect((await situation(mirror, a)).open.waitedMs).toBeNull();
+      await mirror.transaction((tx) => tx.queue([b], 'update'));
+      const { attempt } = await claimDue(mirror);
+      expect((await situation(mirror, a)).open.waitedMs).toBeGreaterThanOrEqual(0);
+      expect((await situation(mirror, b)).open.waitedMs).toBeNull();
+      await settle(a, attempt, [outcome(['update'], 'retry')]);
+      await claimDue(mirror);
+      expect((await situation(mirror, a)).open.waitedMs).toBeNull();
+    });
+
+    it('answers how many log rows a settle ended, by how', async () => {
+      const [a = 0] = await pairedContacts(harness.mirror, newContact(7));
+      await update(a, 'Rome');
+      await update(a, 'Oslo');
+      const { attempt } = await claimDue(harness.mirror);
+      await update(a, 'Bonn');
+      const ends = [outcome(['update'], 'done'), outcome(['attach'], 'parked')];
+      expect(await settle(a, attempt, ends)).toEqual([{ state: 'done', rows: 2 }]);
+      expect(await settle(a, attempt, ends)).toEqual([]);
+    });
+
     it('leaves creates out until they may be sent', async () => {
       const [a = 0] = await pairedContacts(harness.mirror, newContact(7));
       const b = await insert();

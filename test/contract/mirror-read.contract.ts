@@ -88,6 +88,7 @@ export const describeReads = (makeMirror: MakeMirror): void => {
         attempts: 0,
         states: new Set(),
         approved: false,
+        waitedMs: null,
         approvals: { all: false, deletes: false, fields: [], links: NO_LINKS },
       });
     });

@@ -74,6 +74,9 @@ const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
     return { companies: ids('companies'), deals: ids('deals'), activities: ids('activities') };
   };
   const approved = rows.filter((row) => row.holdId !== null && step.tx.get(step.world.tables.holds, row.holdId)?.state === 'approved');
+  const firstClaimed = rows.filter(
+    ({ state, attempts, changedBy }) => state === 'sending' && attempts === 1 && changedBy !== 'relate-mirror' && changedBy !== AUDITOR,
+  );
   return {
     ops: new Set(rows.map((row) => row.op)),
     editedAt,
@@ -83,6 +86,8 @@ const summedUp = (step: Step, rows: readonly LogRow[]): OpenEdits => {
     attempts: Math.max(0, ...rows.map((row) => row.attempts)),
     states: new Set(rows.map((row) => row.state)),
     approved: approved.length > 0,
+    waitedMs:
+      firstClaimed.length === 0 ? null : Math.max(...firstClaimed.map(({ changedAt }) => step.world.now().getTime() - changedAt.getTime())),
     approvals: approvalsOf(approved),
   };
 };

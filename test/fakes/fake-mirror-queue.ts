@@ -1,7 +1,7 @@
 /** Steps on the queue. */
 import { canonicalIds } from '../../src/domain/contact.ts';
 import type { ChangeState } from '../../src/domain/change.ts';
-import type { DueKinds, MirrorTx, Settlement } from '../../src/ports/mirror.ts';
+import type { DueKinds, MirrorTx, Settled, Settlement } from '../../src/ports/mirror.ts';
 import { isFirst } from './fake-mirror-ordered.ts';
 import { addLog, countDamage, openLog, putLog, putState, type LogRow, type Step } from './fake-rows.ts';
 
@@ -57,9 +57,10 @@ const claim = (step: Step, contactIds: readonly number[]): number => {
   return number;
 };
 
-const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement): void => {
+const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement): readonly Settled[] => {
   const { tx, world } = step;
   const now = world.now();
+  const settled = new Map<ChangeState, number>();
   for (const row of openLog(step, contactId)) {
     const outcome = outcomes.find(({ ops }) => ops.includes(row.op));
     if (outcome === undefined || row.attempt !== attempt || (row.state !== 'sending' && row.state !== 'unknown')) continue;
@@ -67,10 +68,12 @@ const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement):
     const settledAt = state === 'done' || state === 'merged' ? now : null;
     const nextAttemptAt = WAITING.has(state) ? new Date(now.getTime() + delayMs) : null;
     putLog(step, { ...row, state, code, error, settledAt, nextAttemptAt });
+    settled.set(state, (settled.get(state) ?? 0) + 1);
     if (row.op === 'delete' && state === 'done') countDamage(step, 'push', [{ contactId, op: 'delete' }]);
   }
+  const ended = [...settled].map(([state, rows]) => ({ state, rows }));
   const state = tx.get(world.tables.states, contactId);
-  if (state === undefined || state.attempt?.number !== attempt) return;
+  if (state === undefined || state.attempt?.number !== attempt) return ended;
   const deleted = outcomes.some(({ ops, state: end }) => ops.includes('delete') && (end === 'done' || end === 'merged'));
   // A deletion that was logged since the claim still has to be pushed.
   const isOpen = openLog(step, contactId).some(({ op }) => op === 'delete');
@@ -81,6 +84,7 @@ const settle = (step: Step, { contactId, attempt, outcomes, ends }: Settlement):
     sent: ends === 'unknown' ? state.sent : null,
     ...(buried && { deletedAt: state.deletedAt ?? now, deletedBy: state.deletedBy ?? 'mirror' }),
   });
+  return ended;
 };
 
 export const recoverAttempts = (step: Step, createGraceMs: number): number => {

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CustomFieldDefs, RemoteContact } from '../../src/domain/contact.ts';
 import type { Clock, Log } from '../../src/ports/ambient.ts';
+import { NO_TELEMETRY } from '../../src/ports/telemetry.ts';
 import type { Capabilities, Crm } from '../../src/ports/crm.ts';
 import { DOCUMENTED_ONLY } from '../../src/ports/crm.ts';
 import type { Mirror, MirrorTx } from '../../src/ports/mirror.ts';
@@ -138,6 +139,7 @@ const createLife = (
     clock: simClock,
     random: () => 0.5,
     log: silent,
+    telemetry: NO_TELEMETRY,
     settings: {
       conflictPolicy: schedule.policy,
       writeMode: schedule.writeMode ?? 'merged',

@@ -119,5 +119,5 @@ export const runQuiet = async ({ minutes, seed, progress, schedule }: QuietRunOp
   return { name: `quiet, ${schedule} schedule`, seed, runs: 1, ms: performance.now() - startedMs, figures, violations };
 };
 
-/** Where a run itself is written down: that there was a sweep, how far it came, and which ids it saw. */
-const OWN_BOOKS = new Set(['sync.runs', 'sync.sweep_seen', 'sync.account', 'sync.capabilities']);
+/** Where a run itself is written down: that there was a sweep, how far it came, and which ids it saw; and how many calls were made. */
+const OWN_BOOKS = new Set(['sync.runs', 'sync.calls', 'sync.sweep_seen', 'sync.account', 'sync.capabilities']);

@@ -3,6 +3,7 @@ import { createCrm } from '../../src/crm/contacts.ts';
 import { createPacing } from '../../src/crm/pacing.ts';
 import { probeCapabilities } from '../../src/crm/probe.ts';
 import type { Log } from '../../src/ports/ambient.ts';
+import { NO_TELEMETRY } from '../../src/ports/telemetry.ts';
 import { createMirror } from '../../src/postgres/mirror.ts';
 import { createPool } from '../../src/postgres/pool.ts';
 import { readSnapshot } from '../../src/postgres/snapshot.ts';
@@ -70,6 +71,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
     clock: systemClock,
     random: () => 0.5,
     log: silent,
+    telemetry: NO_TELEMETRY,
     settings: { ...SETTINGS, ...options.settings },
     capabilities: store,
     maySend: () => true,

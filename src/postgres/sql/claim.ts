@@ -97,9 +97,11 @@ update sync.change_log l set state = o.state, error_code = o.code, error = o.err
 from jsonb_to_recordset($3::jsonb) as o(ops text[], state text, code text, error text, delay_ms double precision)
 where l.contact_id = $1 and l.attempt = $2 and l.settled_at is null and l.state in ('sending', 'unknown') and l.op = any(o.ops)
 returning l.op, l.state
-)
+), damaged as (
 insert into sync.damage (direction, contact_id, op)
-select distinct 'push', $1::bigint, op from settled where op = 'delete' and state = 'done'`;
+select distinct 'push', $1::bigint, op from settled where op = 'delete' and state = 'done'
+)
+select state, count(*) as rows from settled group by state`;
 
 /**
  * $4: a delete of this contact came to its end; without a row, and without a deletion that was logged since the claim, that makes the state

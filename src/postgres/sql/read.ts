@@ -8,6 +8,9 @@
 import { AUDITOR } from '../../ports/mirror.ts';
 import { ALL_LINK_TABLES, fieldsOf } from './columns.ts';
 
+/** Who queued what a merge left to push. */
+const OURSELVES = 'relate-mirror';
+
 const linksOf = ({ kind, table, column }: (typeof ALL_LINK_TABLES)[number]): string =>
   `array(select l.${column} from ${table} l where l.contact_id = c.id order by l.${column}) as row_${kind}`;
 
@@ -21,7 +24,9 @@ with wanted as materialized (
   where l.contact_id = any($1::bigint[]) and l.settled_at is null
 ), summed as (
   select contact_id, array_agg(distinct op) as ops, array_agg(distinct state) as states, max(attempts) as attempts,
-    max(changed_at) filter (where op = 'delete') as deleted_at, bool_or(approved) as approved
+    max(changed_at) filter (where op = 'delete') as deleted_at, bool_or(approved) as approved,
+    extract(epoch from clock_timestamp() - min(changed_at) filter (
+      where state = 'sending' and attempts = 1 and changed_by not in ('${OURSELVES}', '${AUDITOR}')))::float8 * 1000 as waited_ms
   from open_rows group by contact_id
 ), edited as (
   select contact_id, jsonb_object_agg(field, ms) as edited_at
@@ -63,7 +68,7 @@ select w.contact_id, coalesce(s.crm_id, c.crm_id) as crm_id, c.id is not null as
   date_trunc('milliseconds', s.settled_at + interval '999 microseconds') as settled_at,
   date_trunc('milliseconds', s.deleted_at + interval '999 microseconds') as deleted_at,
   s.attempt, s.attempt_state, s.intent_at, s.intent, s.sent, s.gone_at, s.hidden_at, s.hold_id,
-  summed.ops, summed.states, summed.attempts, summed.deleted_at as row_deleted_at, summed.approved, approvals.approvals,
+  summed.ops, summed.states, summed.attempts, summed.deleted_at as row_deleted_at, summed.approved, summed.waited_ms, approvals.approvals,
   edited.edited_at, linked.link_edits, held.held_fields, decided.outcome as decided
 from wanted w
 left join crm.contacts c on c.id = w.contact_id

@@ -74,6 +74,7 @@ export const SAVE_TRASH_WATERMARK = `update sync.account set trash_watermark = $
  */
 export const PRUNE_LOG = `delete from sync.change_log where settled_at < clock_timestamp() - $1 * interval '1 day'`;
 export const PRUNE_RUNS = `delete from sync.runs where finished_at < clock_timestamp() - $1 * interval '1 day'`;
+export const PRUNE_CALLS = `delete from sync.calls where minute < clock_timestamp() - $1 * interval '1 day'`;
 export const PRUNE_TOMBSTONES = `
 delete from sync.contact_state s where s.deleted_at < clock_timestamp() - greatest($1, 60) * interval '1 day' and s.attempt is null
   and not exists (select from sync.change_log l where l.contact_id = s.contact_id and l.settled_at is null)`;
