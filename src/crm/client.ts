@@ -3,19 +3,25 @@
  *
  * It never retries (a retry is a new call with its own place in the budget), never follows a redirect or a link of an answer (the token
  * would go to a host that the answer chose), reads at most `maxAnswerBytes`, and lets no error of got escape: they carry token and body.
+ * TLS is verified, and no option turns that off.
  */
 import got, { type Got } from 'got';
 import { type CrmFailure, ERROR_CODES } from '../domain/errors.ts';
 import type { Log } from '../ports/ambient.ts';
 import type { AnswerMeta, CallOptions, CrmResult } from '../ports/crm.ts';
 import { createReadyAgent } from './agent.ts';
+import { ACCEPT_ENCODING, type BodyProblem, parseJsonBody, unpackBody } from './answer-body.ts';
 import type { RateSigns } from './budget.ts';
 import { badAnswer, classifyException, classifyStatus, failure, unsure } from './errors.ts';
 import type { JsonObject } from './json.ts';
 import type { Attempt, Pacing } from './pacing.ts';
 import type { Query } from './query.ts';
 
-const ANSWER_BYTES_MAX_DEFAULT = 32 * 1024 * 1024;
+const ANSWER_BYTES_MAX_DEFAULT = 8 * 1024 * 1024;
+/** Of all answers that are being read, in full answers: a CRM that answers every call at once with the most that is read must not fill the memory. */
+const ANSWERS_AT_ONCE = 1.5;
+/** Of an error document, whose words are cut to a few thousand characters anyway: a longer one is read as no document. */
+const ERROR_BYTES_MAX = 1024 * 1024;
 /** A shorter token, a demo's say, is no secret, and taking it out would garble ordinary words. */
 const SECRET_LENGTH_MIN = 8;
 const USER_AGENT_DEFAULT = 'relate-mirror';
@@ -31,7 +37,7 @@ export interface ClientOptions {
   readonly log?: Log;
   /** Never `Zapier`: the CRM leaves fields out for that one. */
   readonly userAgent?: string;
-  /** Size of an answer, decompressed; 32 MiB without. */
+  /** Size of an answer, as it comes and unpacked; 8 MiB without. */
   readonly maxAnswerBytes?: number;
 }
 
@@ -64,9 +70,11 @@ export const createClient = (options: ClientOptions): CrmClient => {
     throwHttpErrors: false,
     retry: { limit: 0 },
     timeout: { request: options.timeoutMs },
-    responseType: 'text',
+    // Unpacked here, with a limit.
+    decompress: false,
   });
   const answerBytesMax = options.maxAnswerBytes ?? ANSWER_BYTES_MAX_DEFAULT;
+  const reading: Reading = { answerBytesMax, allBytesMax: answerBytesMax * ANSWERS_AT_ONCE, bytes: 0 };
   const report = createReporter(options.log);
   let closed = false;
 
@@ -76,7 +84,7 @@ export const createClient = (options: ClientOptions): CrmClient => {
     onEnd?: (seconds: number) => void,
   ): Promise<Attempt<CrmResult<unknown>>> => {
     const startedMs = performance.now();
-    const outcome = await exchange(http, urlOf(base, request), request, call, answerBytesMax);
+    const outcome = await exchange(http, urlOf(base, request), request, call, reading);
     onEnd?.((performance.now() - startedMs) / 1000);
     const result = redacted(outcome.result, options.token);
     report(request, call, result);
@@ -99,7 +107,13 @@ export const createClient = (options: ClientOptions): CrmClient => {
 const headersOf = ({ token, userAgent = USER_AGENT_DEFAULT }: ClientOptions): Record<string, string> => {
   if (userAgent === 'Zapier') throw new RangeError('userAgent must not be Zapier: the CRM leaves fields out for it');
   // Nothing else: with a Referer or an Origin the CRM takes the call for a browser session and answers 419.
-  return { accept: 'application/json', 'content-type': 'application/json', authorization: `Bearer ${token}`, 'user-agent': userAgent };
+  return {
+    accept: 'application/json',
+    'accept-encoding': ACCEPT_ENCODING,
+    'content-type': 'application/json',
+    authorization: `Bearer ${token}`,
+    'user-agent': userAgent,
+  };
 };
 
 const urlOf = (base: URL, request: CrmRequest): URL => {
@@ -116,17 +130,25 @@ interface Exchange {
 interface HttpAnswer {
   readonly statusCode: number;
   readonly headers: { readonly [name: string]: string | readonly string[] | undefined };
-  readonly body: string;
+  readonly body: Uint8Array;
 }
 
-const exchange = async (http: Got, url: URL, request: CrmRequest, call: CallOptions, answerBytesMax: number): Promise<Exchange> => {
+/** What is being read, by all calls together. */
+interface Reading {
+  readonly answerBytesMax: number;
+  readonly allBytesMax: number;
+  bytes: number;
+}
+
+const exchange = async (http: Got, url: URL, request: CrmRequest, call: CallOptions, reading: Reading): Promise<Exchange> => {
   const write = isWrite(request);
   const { giveUp = call.signal } = call;
   const tooLarge = new AbortController();
-  const state = { sent: false, refused: false };
+  const state = { sent: false, refused: false, read: 0 };
   try {
     const sending = http(url, {
       method: request.method,
+      responseType: 'buffer',
       signal: giveUp === undefined ? tooLarge.signal : AbortSignal.any([giveUp, tooLarge.signal]),
       ...(request.body === undefined ? {} : { json: request.body }),
     });
@@ -143,11 +165,15 @@ const exchange = async (http: Got, url: URL, request: CrmRequest, call: CallOpti
       });
     });
     void sending.on('downloadProgress', ({ transferred }) => {
-      if (transferred > answerBytesMax) tooLarge.abort();
+      reading.bytes += transferred - state.read;
+      state.read = transferred;
+      if (transferred > reading.answerBytesMax || reading.bytes > reading.allBytesMax) tooLarge.abort();
     });
-    return readAnswer(await sending, write);
+    return await readAnswer(await sending, write, reading.answerBytesMax);
   } catch (error) {
     return { result: { ok: false, failure: explain(error), meta: null }, signs: { ...NOT_SENT, sent: state.sent } };
+  } finally {
+    reading.bytes -= state.read;
   }
 
   function explain(error: unknown): CrmFailure {
@@ -158,37 +184,38 @@ const exchange = async (http: Got, url: URL, request: CrmRequest, call: CallOpti
   }
 };
 
-const readAnswer = (answer: HttpAnswer, write: boolean): Exchange => {
+const readAnswer = async (answer: HttpAnswer, write: boolean, bytesMax: number): Promise<Exchange> => {
   const header = (name: string): string | undefined => [answer.headers[name] ?? []].flat()[0];
   const status = answer.statusCode;
   const date = parseDate(header('date'));
   const meta: AnswerMeta = { status, date, appVersion: header('x-app-version') ?? null };
   const rate = { sent: true, limit: count(header('x-ratelimit-limit')), remaining: count(header('x-ratelimit-remaining')) };
+  const body = await unpackBody(answer.body, header('content-encoding'), bytesMax);
   if (status >= 200 && status < 300) {
-    const parsed = parseBody(answer.body);
-    const result: CrmResult<unknown> = parsed.ok
-      ? { ok: true, value: parsed.value, meta }
-      : { ok: false, failure: badAnswer(write, status, 'not JSON', false), meta };
+    const parsed = 'bytes' in body ? parseJsonBody(body.bytes) : body;
+    const result: CrmResult<unknown> =
+      'value' in parsed ? { ok: true, value: parsed.value, meta } : { ok: false, failure: unreadable(write, status, parsed.problem), meta };
     return { result, signs: { ...rate, pauseMs: null } };
   }
   const contentType = header('content-type') ?? '';
-  const failed = classifyStatus({ status, contentType, retryAfter: header('retry-after'), date, body: answer.body }, write);
+  // Whatever came of its body, the status stands.
+  const text = 'bytes' in body ? new TextDecoder().decode(body.bytes.subarray(0, ERROR_BYTES_MAX)) : '';
+  const failed = classifyStatus({ status, contentType, retryAfter: header('retry-after'), date, body: text }, write);
   const pauseMs = failed.class === 'later' ? failed.retryAfterMs : null;
   return { result: { ok: false, failure: failed, meta }, signs: { ...rate, pauseMs } };
 };
 
-const parseBody = (body: string): { readonly ok: true; readonly value: unknown } | { readonly ok: false } => {
-  if (body === '') return { ok: true, value: null };
-  try {
-    return { ok: true, value: JSON.parse(body) as unknown };
-  } catch {
-    return { ok: false };
-  }
-};
+const UNREADABLE = { corrupt: 'its compression cannot be undone', not_json: 'not JSON' } as const;
+
+const unreadable = (write: boolean, status: number, problem: BodyProblem): CrmFailure =>
+  problem === 'too_large' ? failure(unsure(write), 'answer_too_large', { status }) : badAnswer(write, status, UNREADABLE[problem], false);
+
+/** A clock outside of these years is none: watermarks are kept by it, and Postgres has to hold them. */
+const [CLOCK_MIN, CLOCK_MAX] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
 
 const parseDate = (text: string | undefined): Date | null => {
   const at = text === undefined ? Number.NaN : Date.parse(text);
-  return Number.isNaN(at) ? null : new Date(at);
+  return at >= CLOCK_MIN && at < CLOCK_MAX ? new Date(at) : null;
 };
 
 const count = (text: string | undefined): number | null => {

@@ -5,12 +5,12 @@
  * whatever the CRM or the network does is a value. A record that answers another id than the one asked for is a bad answer.
  */
 import type { RemoteContact } from '../domain/contact.ts';
-import type { AnswerMeta, CallOptions, Crm, CrmResult, LinkIds, ListParams } from '../ports/crm.ts';
+import type { AnswerMeta, CallOptions, Crm, CrmResult, LinkIds, ListParams, RecordBatch } from '../ports/crm.ts';
 import { NO_TELEMETRY, type Endpoint, type Telemetry } from '../ports/telemetry.ts';
 import { badAnswer } from './errors.ts';
 import { type ClientOptions, createClient, type CrmRequest, isWrite } from './client.ts';
 import { findQuery, listQuery, pageQuery } from './query.ts';
-import { parseContact, parseContacts, toBody } from './wire.ts';
+import { parseContact, parseContacts, RECORDS_MAX, toBody } from './wire.ts';
 import { parseCustomFields } from './wire-fields.ts';
 import { parseActivityPage, parseContactPage, type Parsed } from './wire-page.ts';
 
@@ -72,7 +72,7 @@ export const createCrm = (options: CrmOptions): Crm & { close(): void } => {
     },
     search: async (params, call) =>
       ask('search', { method: 'GET', path: 'contacts/search', query: findQuery(params) }, call, (answer) =>
-        Array.isArray(answer) ? { value: parseContacts(answer) } : { problem: 'matches are not a list' },
+        Array.isArray(answer) ? parseMatches(answer) : { problem: 'matches are not a list' },
       ),
     attach: async (crmId, ids, call) => links('attach', 'PUT', crmId, ids, call),
     detach: async (crmId, ids, call) => links('detach', 'DELETE', crmId, ids, call),
@@ -95,6 +95,9 @@ const refuse = (request: CrmRequest, meta: AnswerMeta, problem: string): Extract
   failure: badAnswer(isWrite(request), meta.status, problem, true),
   meta,
 });
+
+const parseMatches = (matches: readonly unknown[]): Parsed<RecordBatch> =>
+  matches.length > RECORDS_MAX ? { problem: `more than ${RECORDS_MAX} matches` } : { value: parseContacts(matches) };
 
 const parseRecord = (answer: unknown, crmId: number | null): Parsed<RemoteContact> => {
   const parsed = parseContact(answer);

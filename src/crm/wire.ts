@@ -16,8 +16,12 @@ import {
   stableJson,
   toPhoneType,
 } from '../domain/contact.ts';
+import { textLength } from '../domain/text-length.ts';
 import type { BadRecord, ContactBody, RecordBatch } from '../ports/crm.ts';
 import { isObject, isPrototypeKey, type JsonObject, storableJson, storableText } from './json.ts';
+
+/** Records of one answer: fifty times what the CRM puts on a page. */
+export const RECORDS_MAX = 5000;
 
 export type ParsedRecord = { readonly contact: RemoteContact } | { readonly bad: BadRecord };
 
@@ -53,13 +57,23 @@ const dateTime = z
     if (value == null) return null;
     const match = DATE_TIME.exec(value);
     const at = match === null ? new Date(Number.NaN) : new Date(`${value.replace(' ', 'T')}${match[1] === undefined ? 'Z' : ''}`);
-    if (!Number.isNaN(at.getTime())) return at;
+    // An offset can move the first and the last hours out of what Postgres and ISO 8601 call a year.
+    if (at.getUTCFullYear() >= 1 && at.getUTCFullYear() <= 9999) return at;
     context.addIssue({ code: 'custom', message: 'is not a date-time' });
     return z.NEVER;
   });
 
+/** More than anybody has: a record beyond these limits is refused alone, before it is looked at value by value. */
+const PHONES_MAX = 1000;
+const CUSTOM_FIELDS_MAX = 1000;
+/** Characters; a text field of the CRM ends at 65,535 bytes. What is stored is held a dozen times over on its way. */
+const RECORD_TEXT_MAX = 256 * 1024;
+/** The names are a key of `sync.custom_fields`, and shown to people. */
+const CUSTOM_FIELD_NAME_MAX = 255;
+
 const phones = z
   .array(z.object({ number: text, type: z.unknown().optional() }, { error: 'is not a phone' }), { error: 'is not a list' })
+  .max(PHONES_MAX, { error: `has more than ${PHONES_MAX} entries` })
   .nullish()
   .transform((list) =>
     (list ?? []).flatMap(({ number, type }) =>
@@ -132,6 +146,7 @@ export const parseContact = (raw: unknown): ParsedRecord => {
   const own = ownKeys(record);
   if ('problem' in own) return badRecord(raw, own.problem);
   const { id, companies, deals, created_at, updated_at, ...fields } = parsed.data;
+  if (textLength(fields) + textLength(own) > RECORD_TEXT_MAX) return badRecord(raw, `record has more than ${RECORD_TEXT_MAX} characters`);
   const contact: RemoteContact = {
     crmId: id,
     fields: { ...fields, custom_fields: own.custom },
@@ -182,9 +197,14 @@ interface OwnKeys {
 /** Everything that zod does not know: custom fields, and what else the CRM sends. */
 const ownKeys = (record: JsonObject): OwnKeys | { readonly problem: string } => {
   const own: OwnKeys = { custom: {}, extra: {} };
+  let customFields = 0;
   for (const [key, raw] of Object.entries(record)) {
     const name = storableText(key);
     if (KNOWN_KEYS.has(name) || isPrototypeKey(name) || isDerived(name)) continue;
+    if (isCustomField(name) && name.length > CUSTOM_FIELD_NAME_MAX)
+      return { problem: `a custom field's name has more than ${CUSTOM_FIELD_NAME_MAX} characters` };
+    if (isCustomField(name) && (customFields += 1) > CUSTOM_FIELDS_MAX)
+      return { problem: `has more than ${CUSTOM_FIELDS_MAX} custom fields` };
     const stored = storableJson(raw);
     if (stored === null) return { problem: `${name} is nested too deeply` };
     if (isCustomField(name)) own.custom[name] = toCustomValue(stored.value);

@@ -9,6 +9,7 @@ import type { BrakeLimits } from '../domain/brake.ts';
 import type { CustomFieldDefs, RemoteContact } from '../domain/contact.ts';
 import { inferCustomFields, LINK_KINDS, NO_LINKS, sameValue } from '../domain/contact.ts';
 import { eachKind } from '../domain/merge.ts';
+import { textLength } from '../domain/text-length.ts';
 import type { BadRecord } from '../ports/crm.ts';
 import {
   type ConflictRecord,
@@ -148,6 +149,12 @@ const storeHalving = async (
   report: { written: number; deferred: number },
 ): Promise<void> => {
   if (records.length === 0) return;
+  const storeHalves = async (): Promise<void> => {
+    const half = Math.ceil(records.length / 2);
+    await storeHalving(tx, records.slice(0, half), page, context, report);
+    await storeHalving(tx, records.slice(half), page, context, report);
+  };
+  if (records.length > 1 && textOf(records) > TEXT_AT_ONCE) return await storeHalves();
   const stored = { written: 0, deferred: 0 };
   const refusal = await tx.savepoint(async () => {
     Object.assign(stored, await store(tx, records, page, context));
@@ -166,12 +173,13 @@ const storeHalving = async (
     report.deferred += 1;
   } else if (records.length === 1 && only !== undefined) {
     await tx.refuse(only.record.crmId, 'database_refused', `${refusal.sqlState}: ${refusal.message}`);
-  } else {
-    const half = Math.ceil(records.length / 2);
-    await storeHalving(tx, records.slice(0, half), page, context, report);
-    await storeHalving(tx, records.slice(half), page, context, report);
-  }
+  } else await storeHalves();
 };
+
+/** Characters that one statement carries: on their way to the database and back they are held a dozen times over. */
+const TEXT_AT_ONCE = 256 * 1024;
+const textOf = (records: readonly CanonicalRecord[]): number =>
+  records.reduce((sum, { fields, record }) => sum + textLength(fields) + textLength(record.extra), 0);
 
 /** What a person approved stays approved until it could be applied. */
 const reasonFor = (page: Page, crmId: number): MarkReason => (page.approved?.has(crmId) === true ? 'approved' : 'deferred');

@@ -208,6 +208,22 @@ describe('what comes back', () => {
     expect(failureOf(write.result)).toMatchObject({ class: 'unknown', code: 'answer_too_large' });
   });
 
+  it('stops reading where all answers together are too much, and reads on once they are done', async () => {
+    const waiting: (() => void)[] = [];
+    await using server = await startServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write(' '.repeat(600_000), () => waiting.push(() => response.end('{}')));
+    });
+    using crm = connect(server.url, { maxAnswerBytes: 1_000_000 });
+    const three = [1, 2, 3].map(() => crm.list({}, EDIT));
+    expect(failureOf(await Promise.race(three))).toMatchObject({ class: 'retry', code: 'answer_too_large' });
+    for (const end of waiting) end();
+    const codes = (await Promise.all(three)).map((result) => (result.ok ? 'ok' : result.failure.code));
+    expect(codes.toSorted()).toEqual(['answer_too_large', 'bad_answer', 'bad_answer']);
+    server.script = json(200, contactRow(7));
+    expect((await crm.retrieve(7, EDIT)).ok).toBe(true);
+  });
+
   it('reads a compressed answer below the limit', async () => {
     const { gzipSync } = await import('node:zlib');
     const script: Script = (_request, response) =>

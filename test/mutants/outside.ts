@@ -46,7 +46,9 @@ export const OUTSIDE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no limit on an answer',
     promise: 8,
-    patches: [patch(CLIENT.source, 'if (transferred > answerBytesMax) tooLarge.abort();', 'if (transferred < 0) tooLarge.abort();')],
+    patches: [
+      patch(CLIENT.source, 'if (transferred > reading.answerBytesMax || reading.bytes > reading.allBytesMax)', 'if (transferred < 0)'),
+    ],
     tests: [{ file: CLIENT.test, name: 'stops reading an answer that is %s' }],
     hangs: true,
   },
