@@ -2,12 +2,15 @@
 /**
  * The program's face: commands, exit codes, signals. Only this file touches the process; everything below is given what it may use.
  */
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import process from 'node:process';
 import { CommanderError } from 'commander';
 import { createApp, createBudgetedCrm, type App } from './app.ts';
+import { complete, printCompletion } from './commands/completion.ts';
 import { listConflicts, resolveConflict } from './commands/conflicts.ts';
 import { retry, setPaused, type Json } from './commands/control.ts';
+import { runDoctor, type DoctorOptions } from './commands/doctor/doctor.ts';
 import { explain } from './commands/explain.ts';
 import { printGrants } from './commands/grants.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
@@ -18,7 +21,7 @@ import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
 import { watchStatus } from './commands/watch.ts';
 import { runAudit, runResync, runSync } from './commands/work.ts';
-import { formatProblem, readConfig, type Config } from './config.ts';
+import { formatProblem, readConfig, type Config, type EffectiveSetting } from './config.ts';
 import { errorFields } from './domain/error-fields.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { migrateDatabase } from './postgres/migrate.ts';
@@ -45,12 +48,14 @@ const io: Io = {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
   outIsTerminal: process.stdout.isTTY,
+  columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
   errIsTerminal: process.stderr.isTTY,
   signal: stopping.signal,
 };
 
 interface Settled {
   readonly config: Config;
+  readonly effective: readonly EffectiveSetting[];
   readonly log: Logger;
 }
 
@@ -61,11 +66,11 @@ const withSettings = async (command: (settled: Settled) => Promise<ExitCode>, { 
     for (const problem of parsed.problems) io.err(formatProblem(problem));
     return EXIT.usage;
   }
-  const { config } = parsed;
+  const { config, effective } = parsed;
   const level = quiet && io.errIsTerminal && config.logLevel === 'info' ? 'warn' : config.logLevel;
   const log = createLogger({ level, format: config.logFormat ?? (io.errIsTerminal ? 'pretty' : 'json'), color: io.errIsTerminal });
   try {
-    return await command({ config, log });
+    return await command({ config, effective, log });
   } catch (error) {
     log.debug(errorFields(error), 'the command failed');
     throw error;
@@ -74,6 +79,9 @@ const withSettings = async (command: (settled: Settled) => Promise<ExitCode>, { 
   }
 };
 
+/** The embedded server's folder, where DATABASE_URL is not set. */
+const EMBEDDED = '.relate-mirror/postgres';
+
 interface Ready extends Settled {
   readonly databaseUrl: string;
   /** As databaseUrl, past any pooler. */
@@ -81,15 +89,16 @@ interface Ready extends Settled {
 }
 
 /** With the database that was set, or the embedded one. */
-const withDatabase = async ({ config, log }: Settled, command: (ready: Ready) => Promise<ExitCode>): Promise<ExitCode> => {
+const withDatabase = async (settled: Settled, command: (ready: Ready) => Promise<ExitCode>): Promise<ExitCode> => {
+  const { config, log } = settled;
   if (config.databaseUrl !== null) {
-    return await command({ config, log, databaseUrl: config.databaseUrl, directUrl: config.databaseListenUrl ?? config.databaseUrl });
+    return await command({ ...settled, databaseUrl: config.databaseUrl, directUrl: config.databaseListenUrl ?? config.databaseUrl });
   }
-  const embedded = await startEmbeddedPostgres({ directory: '.relate-mirror/postgres', log }).catch((error: unknown) => {
+  const embedded = await startEmbeddedPostgres({ directory: EMBEDDED, log }).catch((error: unknown) => {
     throw new Told(`DATABASE_URL is not set, and the embedded Postgres does not start: ${String(error)}`, { cause: error });
   });
   try {
-    return await command({ config, log, databaseUrl: embedded.url(), directUrl: embedded.url() });
+    return await command({ ...settled, databaseUrl: embedded.url(), directUrl: embedded.url() });
   } finally {
     await embedded.stop();
   }
@@ -127,6 +136,18 @@ const migrate = async ({ json }: Json): Promise<ExitCode> =>
         else io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
         return EXIT.done;
       }),
+    { quiet: true },
+  );
+
+/** Looks at a database that is there; makes no embedded one. */
+const doctor = async (options: DoctorOptions): Promise<ExitCode> =>
+  await withSettings(
+    async (settled) => {
+      const deps = { ...settled, io, clock, nodeVersion: process.versions.node };
+      if (settled.config.databaseUrl === null && !existsSync(EMBEDDED))
+        return await runDoctor({ ...deps, database: 'DATABASE_URL is not set, and the embedded server was not made yet' }, options);
+      return await withDatabase(settled, (database) => runDoctor({ ...deps, database }, options));
+    },
     { quiet: true },
   );
 
@@ -180,6 +201,7 @@ const program = createProgram({
       looking(async ({ operator }) =>
         watch ? await watchStatus(io, operator, clock, { json }) : showStatus(io, await operator.status(), { json }),
       ),
+    doctor,
     pause: (options) => looking(({ operator }) => setPaused(io, operator, true, options)),
     resume: (options) => looking(({ operator }) => setPaused(io, operator, false, options)),
     retry: (ids, options) => looking(({ operator }) => retry(io, operator, ids, options)),
@@ -191,6 +213,8 @@ const program = createProgram({
     // Without settings: it is for whoever runs the server.
     grants: (options) => Promise.resolve(printGrants(io, options)),
     demo,
+    completion: async (shell) => printCompletion(io, shell),
+    complete: async (whole, words) => complete(io, whole, words),
   },
 });
 

@@ -61,8 +61,17 @@ export interface Config {
   readonly historyDays: number;
 }
 
+/** A setting as it holds, for people. */
+export interface EffectiveSetting {
+  readonly name: SettingName;
+  /** As it was written, without a password; null where it is a secret. The default as the reference shows it. */
+  readonly value: string | null;
+  readonly isDefault: boolean;
+}
+
 export type ParsedConfig =
-  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+  | { readonly ok: true; readonly config: Config; readonly effective: readonly EffectiveSetting[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 const toConfig = (values: SettingValues): Config => ({
   crmUrl: values.CRM_URL,
@@ -144,7 +153,8 @@ const readRaw = (name: SettingName, env: Environment, readFile: ReadFile): Raw =
 export const parseConfig = (env: Environment, readFile: ReadFile = (file) => readFileSync(file, 'utf8')): ParsedConfig => {
   const problems: ConfigProblem[] = [];
   const values: { [name: string]: unknown } = {};
-  for (const { name, secret, allowed, schema, fallback } of SETTINGS) {
+  const effective: EffectiveSetting[] = [];
+  for (const { name, secret, allowed, schema, fallback, shown } of SETTINGS) {
     const raw = readRaw(name, env, readFile);
     if ('problem' in raw) {
       problems.push(raw.problem);
@@ -152,16 +162,19 @@ export const parseConfig = (env: Environment, readFile: ReadFile = (file) => rea
       problems.push({ setting: name, value: null, message: `is required: ${allowed}` });
     } else if (raw.text === null) {
       values[name] = fallback;
+      effective.push({ name, value: shown.replaceAll('`', ''), isDefault: true });
     } else {
       const parsed = schema.safeParse(raw.text);
-      if (parsed.success) values[name] = parsed.data;
-      else problems.push({ setting: name, value: secret ? null : withoutCredentials(raw.text), message: `allowed: ${allowed}` });
+      if (parsed.success) {
+        values[name] = parsed.data;
+        effective.push({ name, value: secret ? null : withoutCredentials(raw.text), isDefault: false });
+      } else problems.push({ setting: name, value: secret ? null : withoutCredentials(raw.text), message: `allowed: ${allowed}` });
     }
   }
   // Each value came out of its own schema or is its own default: the table gives the types.
   const typed = values as Partial<SettingValues>;
   problems.push(...contradictions(typed));
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: toConfig(typed as SettingValues) };
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: toConfig(typed as SettingValues), effective };
 };
 
 /** One line, for people: `CRM_TIMEOUT_MS="soon": allowed: …`. */

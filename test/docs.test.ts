@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { CHECKS } from '../src/commands/doctor/line.ts';
 import { EXIT } from '../src/commands/io.ts';
 import { describeStatus } from '../src/commands/status.ts';
 import { CHANGE_STATES } from '../src/domain/change.ts';
@@ -58,7 +59,10 @@ describe('settings', () => {
   it('that are told to have no effect are those that nothing reads', () => {
     const fields = [...read('src/config.ts').matchAll(/^ +(\w+): values\.(\w+),$/gm)];
     expect(fields.length).toBeGreaterThan(20);
-    const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((file) => path.basename(file) !== 'config.ts');
+    // `doctor` tells settings and gives none of them an effect.
+    const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter(
+      (file) => path.basename(file) !== 'config.ts' && !file.includes('doctor'),
+    );
     const texts = sources.map(read);
     const isRead = (field: string): boolean => texts.some((text) => new RegExp(`\\b${field}\\b`).test(text));
     const idle = fields.flatMap(([, field = '', name = '']) => (isRead(field) ? [] : [name])).toSorted();
@@ -103,13 +107,24 @@ const usageOf = (command: Command): string =>
 describe('commands', () => {
   it('of the README are those of the program, with their arguments and options', async () => {
     const program = await loadProgram();
-    expect(columnOf(README, 'Commands', 'command').toSorted()).toEqual(program.commands.map(usageOf).toSorted());
+    // Without `help`, which commander adds, and what only the completion's scripts call.
+    const commands = program
+      .createHelp()
+      .visibleCommands(program)
+      .filter((command) => command.name() !== 'help');
+    expect(columnOf(README, 'Commands', 'command').toSorted()).toEqual(commands.map(usageOf).toSorted());
   });
 
   it('end with the exit codes that the README and the operations tell', () => {
     const codes = Object.values(EXIT).map(String).toSorted();
     expect(columnOf(README, 'Commands', 'exit code').toSorted()).toEqual(codes);
     expect(columnOf(OPERATIONS, 'Exit codes', 'exit code').toSorted()).toEqual(codes);
+  });
+});
+
+describe('commands.md', () => {
+  it('explains every check of `doctor`, and none that does not exist', () => {
+    expect(columnOf(documentAt('docs/commands.md'), 'What doctor checks', 'check').toSorted()).toEqual(Object.keys(CHECKS).toSorted());
   });
 });
 

@@ -7,6 +7,8 @@ export interface Io {
   err(line: string): void;
   /** Standard output is a terminal: results are read by a person, and colours are welcome. Elsewhere they are JSON lines. */
   readonly outIsTerminal: boolean;
+  /** Of standard output; without end where it is no terminal, so that a line stays a line. */
+  readonly columns: number;
   /** Standard error is a terminal: progress bars are welcome. */
   readonly errIsTerminal: boolean;
   /** Fires on SIGTERM and SIGINT. */

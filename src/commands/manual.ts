@@ -124,6 +124,20 @@ export const PAGES = {
     ],
     more: () => EXIT_CODES,
   },
+  doctor: {
+    summary: 'can it work here, and what is in the way?',
+    description:
+      'Looks at the settings, the database (TLS, version, rights, triggers, clocks, notifications, what keeps old rows), the mirror, and the CRM (TLS, ' +
+      'clock, token, what the token may see, abilities, call budget). Each line is ok, a warning or a problem, with what to do about it. Reads only, with ' +
+      'at most a dozen calls of the CRM, and goes on where the database or the CRM is away. Exit code 1 where there is a problem. `--restored` is the ' +
+      'one thing that it changes: as sync.mark_restored(), for a copy that the database itself cannot tell from the original.',
+    examples: [
+      ['relate-mirror doctor', 'before the first start, and whenever something is odd'],
+      [`relate-mirror doctor --json | jq 'select(.state != "ok")'`, 'one object a line: check, state, detail, remedy'],
+      ['relate-mirror doctor --restored', 'after a rolled-back disk'],
+    ],
+    more: () => [...EXIT_CODES.slice(0, 2), '  1  there is a problem'],
+  },
   pause: {
     summary: 'stop both directions until `resume`',
     description:
@@ -194,6 +208,15 @@ export const PAGES = {
       ['relate-mirror grants | psql "$OWNER_URL"', 'roles and rights, on a database that was migrated'],
       ['relate-mirror grants --daemon relate_mirror_daemon | psql "$OWNER_URL"', 'and a login for a daemon that owns nothing'],
       [`psql -c 'grant relate_mirror_editor to ann'`, 'Ann may edit contacts'],
+    ],
+  },
+  completion: {
+    summary: 'teach a shell to complete commands and options',
+    description: 'Prints a script for bash, zsh or fish. It asks this program at each TAB, so it need not be made anew after an upgrade.',
+    examples: [
+      ['source <(relate-mirror completion bash)', 'bash, for this session; in ~/.bashrc for all'],
+      ['source <(relate-mirror completion zsh)', 'zsh; in ~/.zshrc, behind compinit'],
+      ['relate-mirror completion fish | source', 'fish; in ~/.config/fish/config.fish for good'],
     ],
   },
   demo: {

@@ -1,8 +1,10 @@
 /** The command line: names, arguments and options. What a command does is an action, which `src/cli.ts` gives. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { isRoleName } from '../postgres/roles.ts';
+import { SHELLS, type Shell } from './completion.ts';
 import { isChoice } from './conflicts.ts';
 import type { Json, RetryOptions } from './control.ts';
+import type { DoctorOptions } from './doctor/doctor.ts';
 import type { GrantsOptions } from './grants.ts';
 import type { ExitCode } from './io.ts';
 import { after, PAGES, PROGRAM, type Page } from './manual.ts';
@@ -16,6 +18,7 @@ export interface Actions {
   readonly resync: Action<[Json & { readonly links: boolean; readonly wait: boolean }]>;
   readonly audit: Action<[Json]>;
   readonly status: Action<[Json & { readonly watch: boolean }]>;
+  readonly doctor: Action<[DoctorOptions]>;
   readonly pause: Action<[Json]>;
   readonly resume: Action<[Json]>;
   readonly retry: Action<[ids: readonly number[], options: RetryOptions]>;
@@ -25,6 +28,8 @@ export interface Actions {
   readonly resolveConflict: Action<[id: number, choice: string, options: Json]>;
   readonly search: Action<[term: string, options: Json]>;
   readonly grants: Action<[GrantsOptions]>;
+  readonly completion: Action<[Shell]>;
+  readonly complete: Action<[program: Command, words: readonly string[]]>;
   readonly demo: Action<[{ readonly exit: boolean }]>;
 }
 
@@ -80,6 +85,10 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
     .option('--json', 'one line of JSON with the columns of sync.status')
     .option('--watch', 'again each second, until Ctrl-C')
     .action(({ json = false, watch = false }: { json?: boolean; watch?: boolean }) => run(() => actions.status({ json, watch })));
+  add('doctor')
+    .option('--json', OBJECT_A_LINE)
+    .option('--restored', 'say that this database was restored: nothing is pushed until a person approves')
+    .action(({ json = false, restored = false }: Partial<DoctorOptions>) => run(() => actions.doctor({ json, restored })));
   for (const name of ['pause', 'resume'] as const) {
     add(name)
       .option('--json', ONE_LINE)
@@ -103,6 +112,14 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
   add('demo')
     .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
     .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));
+  add('completion')
+    .addArgument(new Argument('<shell>', 'the shell that is to learn it').choices(SHELLS))
+    .action((shell: Shell) => run(() => actions.completion(shell)));
+  // What the scripts call, as `complete -- WORD…`.
+  program
+    .command('complete', { hidden: true })
+    .argument('[word...]')
+    .action((words: readonly string[]) => run(() => actions.complete(program, words)));
   return program;
 };
 

@@ -16,8 +16,8 @@ export const showStatus = (io: Io, status: Status, { json }: StatusOptions): Exi
 export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open, identity_hold: identity }: Status): boolean =>
   parked + held + unknown + retry + open > 0 || identity !== null;
 
-export type Paint = (style: 'good' | 'bad' | 'dim', text: string) => string;
-const STYLES = { good: 32, bad: 33, dim: 2 } as const;
+export type Paint = (style: keyof typeof STYLES, text: string) => string;
+const STYLES = { good: 32, warn: 33, bad: 31, dim: 2, bold: 1 } as const;
 export const paintFor =
   ({ outIsTerminal }: Io): Paint =>
   (style, text) =>
@@ -28,7 +28,7 @@ const plain: Paint = (_style, text) => text;
 export const describeStatus = (status: Status, paint: Paint = plain): readonly string[] => {
   const verdict = inStep(status);
   const rows: readonly (readonly [string, string])[] = [
-    ['in step', paint(verdict === 'yes' ? 'good' : 'bad', verdict)],
+    ['in step', paint(verdict === 'yes' ? 'good' : 'warn', verdict)],
     ['daemon', status.leader ?? 'none is running'],
     ['contacts', status.contacts.toLocaleString('en')],
     ['edits to push', status.queue_depth === 0 ? 'none' : `${status.queue_depth}, the oldest for ${duration(status.push_lag_seconds)}`],

@@ -90,6 +90,15 @@ const withTls = (connectionString: string): { readonly connectionString: string;
   return { connectionString: joinUrl(address, parameters) };
 };
 
+/** Where a connection string leads, for people: no user and no password. @throws ConnectionStringError */
+export const describeAddress = (connectionString: string): { readonly host: string; readonly isLocal: boolean } => {
+  const { address, parameters } = splitUrl(connectionString);
+  for (const name of ['sslmode', 'uselibpqcompat']) parameters.delete(name);
+  const bare = joinUrl(address, parameters);
+  const host = hostOf(bare);
+  return { host: host.startsWith('/') ? host : `${host}:${new pg.Client({ connectionString: bare }).port}`, isLocal: isLocal(host) };
+};
+
 const INT8 = 20;
 const INT8_ARRAY = 1016;
 const TEXT_ARRAY = 1009;

@@ -119,6 +119,15 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
   return { applied: pending, total: files.length };
 };
 
+/** How many of the migrations that come with the program are not applied. Takes no lock and applies nothing. @throws MigrationError as migrateDatabase */
+export const inspectMigrations = async (session: Session): Promise<{ readonly pending: number; readonly total: number }> => {
+  const files = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ folderMillis, hash }) => ({
+    createdAt: folderMillis,
+    hash,
+  }));
+  return { pending: checkJournal(files, await readJournal(session)), total: files.length };
+};
+
 /** @throws MigrationError `unsupported_server` */
 export const checkServer = (version: number, encoding: string): void => {
   if (version < SERVER_VERSION_MIN) {

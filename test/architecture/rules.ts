@@ -69,7 +69,6 @@ const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli.ts', 'commands'],
   'cli-progress': ['cli.ts', 'commands'],
   'log-update': ['commands'],
-  '@bomb.sh/tab': ['commands'],
   // The global under another name.
   'node:process': ['cli.ts'],
   process: ['cli.ts'],

@@ -94,19 +94,25 @@ export const editorGrants = (roles: readonly string[]): readonly string[] => [
   `grant execute on function ${inSchema('sync', EDITOR_FUNCTIONS)} to ${listOf(roles)}`,
 ];
 
+/** What the daemon writes, as `schema.table`; it reads all of SYNC_RELATIONS. */
+export const WRITTEN_BY_DAEMON: readonly string[] = [
+  ...[...EDITABLE, ...NAMES].map((name) => `crm.${name}`),
+  ...Object.keys(SYNC_RELATIONS)
+    .filter((name) => !VIEWS.has(name) && !ONLY_READ_BY_DAEMON.has(name))
+    .map((name) => `sync.${name}`),
+];
+export const DRAWN_BY_DAEMON = ['sync.attempt_seq', 'crm.contacts_id_seq'] as const;
+
 /** For the daemon, on a database that another role migrates: rows, never the schema. */
 export const daemonGrants = (role: string): readonly string[] => {
   const to = quoteRole(role);
-  const relations = Object.keys(SYNC_RELATIONS);
-  const written = relations.filter((name) => !VIEWS.has(name) && !ONLY_READ_BY_DAEMON.has(name));
   return [
     `grant usage on schema relate_mirror, crm, sync to ${to}`,
     `grant select on relate_mirror.__drizzle_migrations to ${to}`,
-    `grant select, insert, update, delete on ${inSchema('crm', [...EDITABLE, ...NAMES])} to ${to}`,
-    `grant select on ${inSchema('sync', relations)} to ${to}`,
-    `grant insert, update, delete on ${inSchema('sync', written)} to ${to}`,
+    `grant select on ${inSchema('sync', Object.keys(SYNC_RELATIONS))} to ${to}`,
+    `grant select, insert, update, delete on ${WRITTEN_BY_DAEMON.join(', ')} to ${to}`,
     `grant truncate on sync.sweep_seen to ${to}`,
-    `grant usage on sequence sync.attempt_seq, crm.contacts_id_seq to ${to}`,
+    `grant usage on sequence ${DRAWN_BY_DAEMON.join(', ')} to ${to}`,
     `grant execute on all functions in schema sync to ${to}`,
   ];
 };

@@ -1,0 +1,31 @@
+/** The triggers that keep the promises: what has to be in place, and how. A test compares the list with a fresh database. */
+
+/** As `pg_trigger.tgenabled`: A fires always, O in ordinary sessions, R in those that replicate alone, D never. */
+export type TriggerMode = 'A' | 'O' | 'R' | 'D';
+
+const CAPTURED = ['crm.contacts', 'crm.contact_companies', 'crm.contact_deals', 'crm.contact_activities'] as const;
+const NAMES = ['crm.companies', 'crm.deals', 'crm.activities', 'crm.users', 'crm.sources', 'crm.countries'] as const;
+
+/** `schema.table trigger`, and how it has to be: capture fires in every session, or an edit would be missed. */
+export const EXPECTED_TRIGGERS: ReadonlyMap<string, TriggerMode> = new Map<string, TriggerMode>([
+  ...CAPTURED.flatMap((table) => ['insert', 'update', 'delete'].map((op) => [`${table} relate_mirror_capture_${op}`, 'A'] as const)),
+  ...CAPTURED.map((table) => [`${table} zz_relate_mirror_guard_truncate`, 'O'] as const),
+  ['crm.contacts zz_relate_mirror_guard_insert', 'O'],
+  ['crm.contacts zz_relate_mirror_guard_update', 'O'],
+  ...NAMES.map((table) => [`${table} zz_relate_mirror_guard`, 'O'] as const),
+  ['sync.holds relate_mirror_decide_identity', 'O'],
+]);
+
+export interface TriggerFault {
+  readonly trigger: string;
+  readonly expected: TriggerMode;
+  /** Null: it is not there. */
+  readonly found: TriggerMode | null;
+}
+
+/** What is missing or switched otherwise. One that fires always where ordinary sessions would do is no fault. */
+export const triggerFaults = (found: ReadonlyMap<string, TriggerMode>): readonly TriggerFault[] =>
+  [...EXPECTED_TRIGGERS].flatMap(([trigger, expected]) => {
+    const mode = found.get(trigger) ?? null;
+    return mode === expected || (expected === 'O' && mode === 'A') ? [] : [{ trigger, expected, found: mode }];
+  });
