@@ -79,7 +79,7 @@ export const inspectMirror = async (session: Session): Promise<MirrorFacts> => {
 export const missingRights = async (session: Session): Promise<readonly string[]> =>
   z
     .array(z.object({ missing: z.string() }))
-    .parse(await session.query(MISSING_RIGHTS))
+    .parse(await session.query(MISSING_RIGHTS, [WRITTEN_BY_DAEMON, READ_BY_DAEMON, DRAWN_BY_DAEMON]))
     .map(({ missing }) => missing);
 
 /** At most `limit` CRM ids up to `maxId` that the mirror has never seen. */

@@ -9,7 +9,9 @@ const NAMES = ['crm.companies', 'crm.deals', 'crm.activities', 'crm.users', 'crm
 /** `schema.table trigger`, and how it has to be: capture fires in every session, or an edit would be missed. */
 export const EXPECTED_TRIGGERS: ReadonlyMap<string, TriggerMode> = new Map<string, TriggerMode>([
   ...CAPTURED.flatMap((table) => ['insert', 'update', 'delete'].map((op) => [`${table} relate_mirror_capture_${op}`, 'A'] as const)),
-  ...CAPTURED.map((table) => [`${table} zz_relate_mirror_guard_truncate`, 'O'] as const),
+  ...CAPTURED.flatMap((table) =>
+    ['truncate', 'writer', 'writer_after'].map((guard) => [`${table} zz_relate_mirror_guard_${guard}`, 'O'] as const),
+  ),
   ['crm.contacts zz_relate_mirror_guard_insert', 'O'],
   ['crm.contacts zz_relate_mirror_guard_update', 'O'],
   ...NAMES.map((table) => [`${table} zz_relate_mirror_guard`, 'O'] as const),
