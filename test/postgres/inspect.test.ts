@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { notifyRoundTrip } from '../../src/postgres/inspect/listen.ts';
 import { missingRights } from '../../src/postgres/inspect/mirror.ts';
 import { inspectServer, openInspection } from '../../src/postgres/inspect/server.ts';
-import { EXPECTED_TRIGGERS, triggerFaults } from '../../src/postgres/inspect/triggers.ts';
+import { EXPECTED_TRIGGERS, HISTORY_TRIGGERS, triggerFaults } from '../../src/postgres/inspect/triggers.ts';
 import { daemonGrants } from '../../src/postgres/sql/grants.ts';
 import { createTestDatabase } from '../database.ts';
 import { connect } from './editing.ts';
@@ -22,16 +22,23 @@ it('the triggers that doctor expects are those of a fresh database, and no other
     await database.drop();
   });
   const { rows } = await client.query<{ name: string; mode: string }>(TRIGGERS);
-  expect(new Map(rows.map(({ name, mode }) => [name, mode]))).toEqual(EXPECTED_TRIGGERS);
+  expect(new Map(rows.map(({ name, mode }) => [name, mode]))).toEqual(
+    new Map([...EXPECTED_TRIGGERS, ...HISTORY_TRIGGERS.map((trigger) => [trigger, 'D'] as const)]),
+  );
 });
 
 it('a trigger that is missing, disabled or fires too seldom is a fault; one that fires more often is none', () => {
-  const found = new Map(EXPECTED_TRIGGERS);
+  const found = new Map([...EXPECTED_TRIGGERS, ...HISTORY_TRIGGERS.map((trigger) => [trigger, 'D'] as const)]);
   expect(triggerFaults(found)).toEqual([]);
   const [capture, guard] = ['crm.contacts relate_mirror_capture_insert', 'crm.deals zz_relate_mirror_guard'] as const;
   expect(triggerFaults(new Map([...found, [guard, 'A']]))).toEqual([]);
   for (const mode of ['O', 'R', 'D'] as const)
     expect(triggerFaults(new Map([...found, [capture, mode]]))).toEqual([{ trigger: capture, expected: 'A', found: mode }]);
+  const history = (mode: 'A' | 'D') => HISTORY_TRIGGERS.map((trigger) => [trigger, mode] as const);
+  expect(triggerFaults(new Map([...found, ...history('A')]))).toEqual([]);
+  const [first] = history('D');
+  if (first === undefined) throw new Error('there is no such trigger');
+  expect(triggerFaults(new Map([...found, ...history('A'), first]))).toEqual([{ trigger: first[0], expected: 'A', found: 'D' }]);
   found.delete(guard);
   expect(triggerFaults(found)).toEqual([{ trigger: guard, expected: 'O', found: null }]);
 });

@@ -52,7 +52,7 @@ const remedyFor = (faults: readonly TriggerFault[]): string => {
   const switched = faults.find(({ found }) => found !== null);
   if (switched === undefined) return 'Restore them from a dump of the schemas, or fill a new database. Then: relate-mirror audit.';
   const [table = '', trigger = ''] = switched.trigger.split(' ');
-  const enable = switched.expected === 'A' ? 'enable always' : 'enable';
+  const enable = { A: 'enable always', O: 'enable', R: 'enable replica', D: 'disable' }[switched.expected];
   return `alter table ${table} ${enable} trigger ${trigger}; and so on. Then: relate-mirror audit.`;
 };
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Session } from '../session.ts';
 import { DRAWN_BY_DAEMON, SYNC_RELATIONS, WRITTEN_BY_DAEMON } from '../sql/grants.ts';
-import { EXPECTED_TRIGGERS, triggerFaults, type TriggerFault, type TriggerMode } from './triggers.ts';
+import { EXPECTED_TRIGGERS, HISTORY_TRIGGERS, triggerFaults, type TriggerFault, type TriggerMode } from './triggers.ts';
 
 const Account = z.object({
   first_sweep_at: z.date().nullable(),
@@ -69,7 +69,7 @@ export const inspectMirror = async (session: Session): Promise<MirrorFacts> => {
   const found = new Map<string, TriggerMode>(triggers.map(({ name, mode }) => [name, mode]));
   return {
     ...Account.parse((await session.query(ACCOUNT))[0]),
-    triggers: { expected: EXPECTED_TRIGGERS.size, faults: triggerFaults(found) },
+    triggers: { expected: EXPECTED_TRIGGERS.size + HISTORY_TRIGGERS.length, faults: triggerFaults(found) },
     unlogged: names.parse(await session.query(UNLOGGED)).map(({ name }) => name),
     standbys: names.parse(await session.query(STANDBYS)).map(({ name }) => name.slice('relate-mirror '.length)),
   };

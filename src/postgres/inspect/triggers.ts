@@ -18,6 +18,9 @@ export const EXPECTED_TRIGGERS: ReadonlyMap<string, TriggerMode> = new Map<strin
   ['sync.holds relate_mirror_decide_identity', 'O'],
 ]);
 
+/** All of them fire, in every session, or none does: whether versions are kept (HISTORY_DAYS). */
+export const HISTORY_TRIGGERS = ['insert', 'update', 'delete'].map((op) => `crm.contacts relate_mirror_history_${op}`);
+
 export interface TriggerFault {
   readonly trigger: string;
   readonly expected: TriggerMode;
@@ -26,8 +29,11 @@ export interface TriggerFault {
 }
 
 /** What is missing or switched otherwise. One that fires always where ordinary sessions would do is no fault. */
-export const triggerFaults = (found: ReadonlyMap<string, TriggerMode>): readonly TriggerFault[] =>
-  [...EXPECTED_TRIGGERS].flatMap(([trigger, expected]) => {
+export const triggerFaults = (found: ReadonlyMap<string, TriggerMode>): readonly TriggerFault[] => {
+  const keepsHistory = HISTORY_TRIGGERS.some((trigger) => (found.get(trigger) ?? 'D') !== 'D');
+  const history = HISTORY_TRIGGERS.map((trigger) => [trigger, keepsHistory ? 'A' : 'D'] as const);
+  return [...EXPECTED_TRIGGERS, ...history].flatMap(([trigger, expected]) => {
     const mode = found.get(trigger) ?? null;
     return mode === expected || (expected === 'O' && mode === 'A') ? [] : [{ trigger, expected, found: mode }];
   });
+};
