@@ -16,6 +16,7 @@ import { printGrants } from './commands/grants.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
 import { createProgram } from './commands/program.ts';
+import type { SandboxOptions } from './commands/sandbox.ts';
 import { runSearch } from './commands/search.ts';
 import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
@@ -170,6 +171,12 @@ const demo = async ({ exit }: { readonly exit: boolean }): Promise<ExitCode> => 
   return await runDemo(io, { exit, clock, holder: `demo ${process.pid}`, versions: VERSIONS });
 };
 
+const sandbox = async (options: SandboxOptions): Promise<ExitCode> =>
+  await withSettings(async ({ config, log }) => {
+    const { runSandbox } = await import('./commands/sandbox.ts');
+    return await runSandbox(io, { config, log, ...options });
+  });
+
 const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   try {
     process.exitCode = await command();
@@ -212,6 +219,7 @@ const program = createProgram({
     search,
     // Without settings: it is for whoever runs the server.
     grants: (options) => Promise.resolve(printGrants(io, options)),
+    sandbox,
     demo,
     completion: async (shell) => printCompletion(io, shell),
     complete: async (whole, words) => complete(io, whole, words),

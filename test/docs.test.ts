@@ -45,7 +45,7 @@ describe('links and paths', () => {
   });
 
   it.each(DOCUMENTS)('of $path in backticks exist', ({ codes }) => {
-    const paths = codes.filter((code) => /^(src|test|docs|drizzle|script|bench|\.ci)(\/[\w./*-]*)?$/.test(code));
+    const paths = codes.filter((code) => /^(src|test|docs|drizzle|script|bench|deploy|\.ci)(\/[\w./*-]*)?$/.test(code));
     expect(paths.filter((file) => globSync(file, { cwd: ROOT }).length === 0)).toEqual([]);
   });
 });

@@ -2,10 +2,9 @@
  * Which PostgreSQL the tests run on: the one of TEST_DATABASE_URL; else a container, where an engine answers and the image starts; else
  * the embedded one. PG_MAJOR (15 or 18, default 18) chooses the version of the latter two.
  */
-import { request } from 'node:http';
-import { existsSync } from 'node:fs';
 import { POSTGRES_MAJORS, type PostgresMajor } from '../src/sandbox/postgres/binaries.ts';
 import { startEmbeddedPostgres } from '../src/sandbox/postgres/launch.ts';
+import { engineAnswers } from './container-engine.ts';
 
 export interface TestServer {
   /** Of a role that may create databases. */
@@ -15,8 +14,6 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-const ENGINE_SOCKET = '/var/run/docker.sock';
-const PING_TIMEOUT_MS = 1_000;
 const CONTAINER_TIMEOUT_MS = 90_000;
 const WITHOUT_FSYNC = ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', 'synchronous_commit=off', '-c', 'max_connections=200'];
 
@@ -25,29 +22,6 @@ export const postgresMajor = (): PostgresMajor => {
   const major = POSTGRES_MAJORS.find((known) => String(known) === wanted);
   if (major === undefined) throw new Error(`PG_MAJOR: "${wanted}" is not one of ${POSTGRES_MAJORS.join(', ')}.`);
   return major;
-};
-
-/** Whether a container engine answers. A question to its socket, because only loading the client library takes half a second. */
-const engineAnswers = async (): Promise<boolean> => {
-  const host = process.env['DOCKER_HOST'] ?? `unix://${ENGINE_SOCKET}`;
-  const socketPath = host.startsWith('unix://') ? host.slice('unix://'.length) : null;
-  if (socketPath !== null && !existsSync(socketPath)) return false;
-  const { hostname, port } = socketPath === null ? new URL(host) : { hostname: 'localhost', port: '' };
-  return new Promise((resolve) => {
-    const ping = request({
-      ...(socketPath === null ? { host: hostname, port } : { socketPath }),
-      path: '/_ping',
-      timeout: PING_TIMEOUT_MS,
-    });
-    ping.on('response', (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    ping.on('timeout', () => ping.destroy());
-    ping.on('error', () => resolve(false));
-    ping.on('close', () => resolve(false));
-    ping.end();
-  });
 };
 
 const startContainer = async (major: PostgresMajor): Promise<TestServer> => {

@@ -219,6 +219,17 @@ export const PAGES = {
       ['relate-mirror completion fish | source', 'fish; in ~/.config/fish/config.fish for good'],
     ],
   },
+  sandbox: {
+    summary: 'a sandbox CRM with invented contacts, at CRM_URL',
+    description:
+      'Serves what the CRM serves, from memory: the same calls, answers, limits and refusals, with people that are always the same. It listens on ' +
+      'the port of CRM_URL and accepts CRM_TOKEN, so that a daemon with the same settings works with it. For trying things out, and for tests: ' +
+      'what is written to it is gone when it ends.',
+    examples: [
+      ['CRM_URL=http://localhost:3900/api CRM_TOKEN=try-me relate-mirror sandbox', 'until Ctrl-C'],
+      ['relate-mirror sandbox --contacts 10000 --rate 90', 'a larger account, with a limit of 90 calls a minute'],
+    ],
+  },
   demo: {
     summary: 'the main job on screen, with nothing but this package',
     description:

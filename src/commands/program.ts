@@ -8,6 +8,7 @@ import type { DoctorOptions } from './doctor/doctor.ts';
 import type { GrantsOptions } from './grants.ts';
 import type { ExitCode } from './io.ts';
 import { after, PAGES, PROGRAM, type Page } from './manual.ts';
+import type { SandboxOptions } from './sandbox.ts';
 
 type Action<A extends readonly unknown[]> = (...args: A) => Promise<ExitCode>;
 
@@ -30,6 +31,7 @@ export interface Actions {
   readonly grants: Action<[GrantsOptions]>;
   readonly completion: Action<[Shell]>;
   readonly complete: Action<[program: Command, words: readonly string[]]>;
+  readonly sandbox: Action<[SandboxOptions]>;
   readonly demo: Action<[{ readonly exit: boolean }]>;
 }
 
@@ -48,6 +50,10 @@ const toId = (text: string): number => {
   return Number(text);
 };
 const toIds = (text: string, before: readonly number[] = []): readonly number[] => [...before, toId(text)];
+const toCount = (text: string): number => {
+  if (!/^[0-9]{1,7}$/.test(text)) throw new InvalidArgumentError('It is a whole number up to 9999999.');
+  return Number(text);
+};
 const toChoice = (text: string): string => {
   if (!isChoice(text)) throw new InvalidArgumentError(`It is crm, mirror, or a value as JSON; a text with its quotes: '"Bern"'.`);
   return text;
@@ -109,6 +115,13 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
   add('grants')
     .option('--daemon <role>', 'the login of a daemon that does not own the schemas', toRole)
     .action(({ daemon = null }: Partial<GrantsOptions>) => run(() => actions.grants({ daemon })));
+  add('sandbox')
+    .option('--host <address>', 'where it listens; the port is the one of CRM_URL', '127.0.0.1')
+    .option('--contacts <number>', 'how many people it knows', toCount, 500)
+    .option('--rate <calls>', 'its limit of calls a minute; 0 for none', toCount, 600)
+    .action(({ host, contacts, rate: ratePerMinute }: { host: string; contacts: number; rate: number }) =>
+      run(() => actions.sandbox({ host, contacts, ratePerMinute })),
+    );
   add('demo')
     .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
     .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));
