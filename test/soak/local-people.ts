@@ -28,8 +28,8 @@ type Row = Record<string, unknown>;
 
 const PEOPLE = 2;
 const REST_MS = 250;
-/** Refusals that leave nothing behind: a deadlock, a lock that was not to be had, a link to a row that is gone. */
-const REFUSED = new Set(['40P01', '55P03', '23503', '40001']);
+/** Refusals that leave nothing behind: a deadlock, a lock that was not to be had, a link to a row that is gone, a disk that is full. */
+const REFUSED = new Set(['40P01', '55P03', '23503', '40001', '53100']);
 const isCustom = (field: Field): boolean => field.startsWith('cf_');
 
 const isLostConnection = (error: unknown): boolean => {

@@ -1,4 +1,4 @@
-/** A PostgreSQL of the soak's own, with fsync on, that can die like one whose host or kernel ended it, and come back on the same port. */
+/** A PostgreSQL of one run's own, with fsync on, that can die like one whose host or kernel ended it, and come back on the same port. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
@@ -16,6 +16,14 @@ export interface OwnPostgres {
   /** Of a superuser; the same after each restart. */
   readonly url: string;
   readonly port: number;
+  /** Where the data is while it is down. */
+  readonly dataDirectory: string;
+  /** False once its process has ended, however. */
+  isUp(): boolean;
+  /** Down until it is resumed. `fast`: as a service manager stops it. */
+  halt(how: Crash | 'fast'): Promise<void>;
+  /** Resolves when it takes connections again; at once, where it never went away. */
+  resume(): Promise<void>;
   /** Resolves when it takes connections again. */
   crash(how: Crash): Promise<void>;
   /** Ends it and removes its data. */
@@ -36,26 +44,48 @@ const kill = (pid: number, signal: NodeJS.Signals): void => {
   }
 };
 
-export const startOwnPostgres = async (options: Pick<EmbeddedPostgresOptions, 'settings'> = {}): Promise<OwnPostgres> => {
+export interface OwnPostgresOptions extends Pick<EmbeddedPostgresOptions, 'settings' | 'major'> {
+  /** Of its own, which is removed with it. Default: one in the system's folder for such. */
+  readonly directory?: string;
+}
+
+export const startOwnPostgres = async (options: OwnPostgresOptions = {}): Promise<OwnPostgres> => {
   // Not made here: whoever makes it lets the server's account in.
-  const directory = path.join(tmpdir(), `relate-mirror-soak-${randomUUID()}`);
+  const directory = options.directory ?? path.join(tmpdir(), `relate-mirror-soak-${randomUUID()}`);
   const start = async (port?: number): Promise<EmbeddedPostgres> =>
-    await startEmbeddedPostgres({ directory, fsync: true, ...options, ...(port === undefined ? {} : { port }) });
+    await startEmbeddedPostgres({ fsync: true, ...options, directory, ...(port === undefined ? {} : { port }) });
   let server = await start();
-  const { port } = server;
+  const { port, dataDirectory } = server;
+  let isUp = true;
+  const watch = (): void => void server.exited.then(() => (isUp = false));
+  watch();
   await migrateDatabase({ connectionString: server.url() });
+  const halt: OwnPostgres['halt'] = async (how) => {
+    if (how === 'fast') return await server.stop();
+    const [line] = (await readFile(path.join(dataDirectory, 'postmaster.pid'), 'utf8')).split('\n');
+    const postmaster = Number(line);
+    if (!(postmaster > 1)) throw new Error('the server has no pid');
+    if (how === 'immediate') kill(postmaster, 'SIGQUIT');
+    // The parent first: it would restart what dies before it.
+    else for (const pid of [postmaster, ...(await childrenOf(postmaster))]) kill(pid, 'SIGKILL');
+    await server.exited;
+  };
+  const resume = async (): Promise<void> => {
+    if (isUp) return;
+    server = await start(port);
+    isUp = true;
+    watch();
+  };
   return {
     url: server.url(),
     port,
+    dataDirectory,
+    isUp: () => isUp,
+    halt,
+    resume,
     crash: async (how) => {
-      const [line] = (await readFile(path.join(server.dataDirectory, 'postmaster.pid'), 'utf8')).split('\n');
-      const postmaster = Number(line);
-      if (!(postmaster > 1)) throw new Error('the server has no pid');
-      if (how === 'immediate') kill(postmaster, 'SIGQUIT');
-      // The parent first: it would restart what dies before it.
-      else for (const pid of [postmaster, ...(await childrenOf(postmaster))]) kill(pid, 'SIGKILL');
-      await server.exited;
-      server = await start(port);
+      await halt(how);
+      await resume();
     },
     remove: async () => {
       await server.stop();

@@ -1,0 +1,72 @@
+/** What stands in deploy/monitoring, as far as a check needs it: rules, their expressions, and the queries of the dashboard. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+export const MONITORING = path.join(import.meta.dirname, '..', '..', 'deploy', 'monitoring');
+export const DASHBOARD = path.join(MONITORING, 'grafana', 'dashboards', 'relate-mirror.json');
+
+const Rule = z.strictObject({
+  alert: z.string(),
+  expr: z.string(),
+  for: z.string(),
+  labels: z.strictObject({ severity: z.enum(['critical', 'warning', 'info']) }),
+  annotations: z.strictObject({ summary: z.string(), description: z.string(), runbook_url: z.string() }),
+});
+export type Rule = z.infer<typeof Rule>;
+const Rules = z.object({ groups: z.array(z.object({ name: z.string(), rules: z.array(Rule) })) });
+
+const Expectation = z.object({
+  eval_time: z.string(),
+  alertname: z.string(),
+  exp_alerts: z.array(z.object({ exp_labels: z.record(z.string(), z.string()) })),
+});
+const RuleTests = z.object({ tests: z.array(z.object({ name: z.string(), alert_rule_test: z.array(Expectation) })) });
+
+export const readYaml = (file: string): unknown => parse(readFileSync(path.join(MONITORING, file), 'utf8'));
+export const readRules = (): readonly Rule[] => Rules.parse(readYaml('alerts.yml')).groups.flatMap(({ rules }) => rules);
+export const readRuleTests = (): z.infer<typeof RuleTests>['tests'] => RuleTests.parse(readYaml('alerts.test.yml')).tests;
+
+export interface PanelQuery {
+  readonly panel: string;
+  readonly query: string;
+}
+const Target = z.object({ expr: z.string().optional(), rawSql: z.string().optional() });
+const Dashboard = z.object({
+  uid: z.string(),
+  panels: z.array(z.object({ id: z.number(), type: z.string(), title: z.string(), targets: z.array(Target).default([]) })),
+  annotations: z.object({ list: z.array(z.object({ name: z.string(), expr: z.string() })) }),
+});
+
+/** The dashboard's PromQL and SQL, as they stand there. */
+export const readDashboard = (): { readonly promql: readonly PanelQuery[]; readonly sql: readonly PanelQuery[] } => {
+  const { panels, annotations } = Dashboard.parse(JSON.parse(readFileSync(DASHBOARD, 'utf8')));
+  const promql = panels.flatMap(({ title, targets }) =>
+    targets.flatMap(({ expr }) => (expr === undefined ? [] : [{ panel: title, query: expr }])),
+  );
+  const sql = panels.flatMap(({ title, targets }) =>
+    targets.flatMap(({ rawSql }) => (rawSql === undefined ? [] : [{ panel: title, query: rawSql }])),
+  );
+  return { promql: [...promql, ...annotations.list.map(({ name, expr }) => ({ panel: name, query: expr }))], sql };
+};
+
+/** With Grafana's variables as it would fill them in. */
+export const filledIn = (query: string, job: string, interval: string): string =>
+  query.replaceAll('$job', job).replaceAll('$__rate_interval', interval);
+
+export interface MetricUse {
+  readonly metric: string;
+  /** That it is asked by. */
+  readonly labels: readonly string[];
+}
+
+/** Labels that Prometheus adds to what it scrapes. */
+const SCRAPED_LABELS = new Set(['job', 'instance']);
+
+/** Our own metrics in an expression, with the labels of their matchers. */
+export const metricsIn = (expression: string): readonly MetricUse[] =>
+  [...expression.matchAll(/\b(relate_mirror_\w+)(?:\{([^}]*)\})?/g)].map(([, metric = '', matchers = '']) => ({
+    metric,
+    labels: [...matchers.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)].flatMap(([, label = '']) => (SCRAPED_LABELS.has(label) ? [] : [label])),
+  }));
