@@ -238,7 +238,11 @@ const TABLE = {
     meaning: 'how it is logged',
     allowed: 'json, pretty',
   }),
-  CHANGE_LOG_DAYS: days(1, 90, 'how long settled changes are kept in `sync.change_log`'),
+  CHANGE_LOG_DAYS: days(
+    1,
+    90,
+    'how long what is settled is kept: changes in `sync.change_log`, runs, decided conflicts, closed holds, calls',
+  ),
   HISTORY_DAYS: days(0, 365, 'how long old versions are kept in `bi.contact_history`; `0` keeps none'),
 } as const;
 

@@ -13,6 +13,7 @@ import { DAEMON_ROLE, GROUP_ROLES } from '../src/postgres/sql/grants.ts';
 import { SETTINGS } from '../src/settings.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { type Document, parseDocument, plain, sectionOf, tableOf, unwrapped } from './docs/markdown.ts';
+import { POOLER_SETTINGS } from './e2e/pgbouncer.ts';
 import { addContact, asDaemon, connect } from './postgres/editing.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
@@ -135,6 +136,11 @@ describe('operations.md', () => {
 
   it('explains every state of an edit, and none that does not exist', () => {
     expect(columnOf(OPERATIONS, 'States of an edit', 'state').toSorted()).toEqual([...CHANGE_STATES].toSorted());
+  });
+
+  it('gives PgBouncer the settings that the tests run it with', () => {
+    const ini = OPERATIONS.fences.find(({ language }) => language === 'ini')?.text.split('\n') ?? [];
+    expect(ini).toEqual(expect.arrayContaining(Object.entries(POOLER_SETTINGS).map(([name, value]) => `${name} = ${value}`)));
   });
 
   it('explains every role, and none that does not exist', () => {

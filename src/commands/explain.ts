@@ -7,6 +7,9 @@ import { ConnectionStringError } from '../postgres/connection.ts';
 import { MigrationError } from '../postgres/migrate.ts';
 import { Told } from './io.ts';
 
+const UNTRUSTED =
+  "Postgres' certificate is not of an authority that is trusted here: name the file of its authority with sslrootcert in DATABASE_URL.";
+
 /** By Node's code of a connection's failure, or Postgres' SQLSTATE. */
 const KNOWN: { readonly [code: string]: string } = {
   ECONNREFUSED: 'Postgres cannot be reached: nothing listens there. Does the server run, and are host and port of DATABASE_URL right?',
@@ -17,6 +20,16 @@ const KNOWN: { readonly [code: string]: string } = {
   ENETUNREACH: 'Postgres cannot be reached: there is no way to the host of DATABASE_URL.',
   ETIMEDOUT: 'Postgres cannot be reached: the host of DATABASE_URL does not answer.',
   ENOENT: 'Postgres cannot be reached: the socket that DATABASE_URL names is not there.',
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  CERT_SIGNATURE_FAILURE: UNTRUSTED,
+  CERT_HAS_EXPIRED: "Postgres' certificate has expired: give the server a new one.",
+  CERT_NOT_YET_VALID: "Postgres' certificate is not valid yet: is the clock of this machine, or of the server's, right?",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "Postgres' certificate is for another host than the one that DATABASE_URL names: use the name that stands in it, or give the server one for this name.",
   '28P01': 'Postgres refused the login: user or password of DATABASE_URL is wrong.',
   '28000': 'Postgres refused the login: pg_hba.conf does not let this user in from here.',
   '3D000': 'The database that DATABASE_URL names does not exist: create it first.',
@@ -32,6 +45,8 @@ const SAID_BY_DRIVER: { readonly [message: string]: string } = {
   'timeout expired': 'Postgres cannot be reached: the host of DATABASE_URL does not answer.',
   'The server does not support SSL connections':
     'Postgres offers no TLS, which a server beyond loopback is asked for: turn it on there, or say sslmode=disable in DATABASE_URL.',
+  'There was an error establishing an SSL connection':
+    'What listens at host and port of DATABASE_URL does not speak as Postgres does: is it another service?',
   'Connection terminated due to connection timeout': 'Postgres cannot be reached: the host of DATABASE_URL does not answer.',
 };
 

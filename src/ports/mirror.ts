@@ -516,7 +516,8 @@ export interface Mirror {
   recoverAttempts(createGraceMs: number): Promise<number>;
 
   /**
-   * Removes what nobody needs any more: log rows settled, runs finished, calls made and tombstones buried longer ago than this. Answers how many rows.
+   * Removes what nobody needs any more: log rows settled, runs finished, calls made, tombstones buried, conflicts decided and holds closed longer
+   * ago than this. Answers how many rows.
    */
   prune(olderThanDays: number): Promise<number>;
 

@@ -4,6 +4,7 @@
  * The limits make a dead host's locks end in seconds: its transactions are ended by the server, its sockets by keep-alives. They travel as
  * the start-up parameter `options`; a pooler in between has to let it pass (PgBouncer: `ignore_startup_parameters = options`).
  */
+import { readFileSync } from 'node:fs';
 import pg from 'pg';
 
 /** A connection string that cannot be used. The message never holds the string: it carries a password. */
@@ -40,7 +41,9 @@ const SERVER_SETTINGS: { readonly [name: string]: string } = {
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
 const isLocal = (host: string): boolean => host.startsWith('/') || LOOPBACK.test(host);
 
-const OWN_TLS_PARAMETERS = ['ssl', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'] as const;
+/** Each of them makes the driver use TLS, and verify in full. (sslnegotiation alone does not.) */
+const OWN_TLS_PARAMETERS = ['ssl', 'sslrootcert', 'sslcert', 'sslkey'] as const;
+const TLS_FILES = ['sslrootcert', 'sslcert', 'sslkey'] as const;
 
 /** The part before `?` as it was written (a socket path may stand in for the host there), and the parameters. */
 const splitUrl = (connectionString: string): { readonly address: string; readonly parameters: URLSearchParams } => {
@@ -62,6 +65,16 @@ const hostOf = (connectionString: string): string => {
   }
 };
 
+/** The driver reads it, and says nothing of which one it could not read. */
+const checkFile = (name: string, file: string | null): void => {
+  if (file === null) return;
+  try {
+    readFileSync(file);
+  } catch (error) {
+    throw new ConnectionStringError(`${name}=${file}: the file cannot be read (${errorCode(error) ?? 'unknown error'})`);
+  }
+};
+
 /**
  * TLS as sslmode says, in libpq's meaning; without one none to loopback and unix sockets, and verify-full elsewhere. `prefer` and `allow`
  * permit both, so they get what is right for the host: nothing locally, encryption elsewhere.
@@ -71,6 +84,7 @@ const withTls = (connectionString: string): { readonly connectionString: string;
   const mode = parameters.get('sslmode');
   parameters.delete('sslmode');
   parameters.delete('uselibpqcompat');
+  TLS_FILES.forEach((name) => checkFile(name, parameters.get(name)));
   const bare = joinUrl(address, parameters);
   const local = isLocal(hostOf(bare));
   if (mode === null) {

@@ -9,6 +9,8 @@ import {
   FINISH_RUN,
   ONE_SEEN,
   PRUNE_CALLS,
+  PRUNE_CONFLICTS,
+  PRUNE_HOLDS,
   PRUNE_LOG,
   PRUNE_RUNS,
   PRUNE_TOMBSTONES,
@@ -73,7 +75,7 @@ export const finishRun = async (session: Session, runId: number, end: Parameters
 
 export const prune = async (session: Session, olderThanDays: number): Promise<number> => {
   let removed = 0;
-  for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_CALLS, PRUNE_TOMBSTONES])
+  for (const statement of [PRUNE_LOG, PRUNE_RUNS, PRUNE_CALLS, PRUNE_TOMBSTONES, PRUNE_CONFLICTS, PRUNE_HOLDS])
     removed += (await session.query(statement, [olderThanDays])).count;
   removed += (await session.query(PRUNE_DAMAGE)).count;
   return removed;

@@ -25,6 +25,18 @@ describe('TLS', () => {
   it.each(['db.example.com', '10.0.0.5', '127.0.0.1.example.com', 'localhost.example.com'])('verifies %s in full', (host) => {
     expect(tlsOf(`postgres://u:p@${host}/db`)).toBe(true);
   });
+  it.each(['sslnegotiation=postgres', 'sslnegotiation=direct', 'application_name=x', 'ssl=true', 'uselibpqcompat=true'])(
+    'verifies in full with %s alone',
+    (parameter) => {
+      expect(tlsOf(`postgres://u:p@db.example.com/db?${parameter}`)).toBe(true);
+    },
+  );
+  it('names a file that cannot be read', () => {
+    const url = 'postgres://u:geheim@db.example.com/db?sslrootcert=/nowhere/ca.pem';
+    expect(() => toClientConfig({ connectionString: url, ...LIMITS })).toThrow(
+      new ConnectionStringError('sslrootcert=/nowhere/ca.pem: the file cannot be read (ENOENT)'),
+    );
+  });
   it('follows sslmode as libpq means it', () => {
     expect(tlsOf('postgres://db.example.com/db?sslmode=disable')).toBe(false);
     expect(tlsOf('postgres://db.example.com/db?sslmode=require')).toEqual({ rejectUnauthorized: false });

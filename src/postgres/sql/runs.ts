@@ -70,7 +70,7 @@ export const SAVE_TRASH_WATERMARK = `update sync.account set trash_watermark = $
 
 /**
  * Retention, $1 days. A tombstone stays 60 days at least: the CRM keeps a deleted contact in its trash for 30 by default, and one that is
- * restored from there gets its old id back. Conflicts and holds are a person's record and stay.
+ * restored from there gets its old id back.
  */
 export const PRUNE_LOG = `delete from sync.change_log where settled_at < clock_timestamp() - $1 * interval '1 day'`;
 export const PRUNE_RUNS = `delete from sync.runs where finished_at < clock_timestamp() - $1 * interval '1 day'`;
@@ -78,3 +78,18 @@ export const PRUNE_CALLS = `delete from sync.calls where minute < clock_timestam
 export const PRUNE_TOMBSTONES = `
 delete from sync.contact_state s where s.deleted_at < clock_timestamp() - greatest($1, 60) * interval '1 day' and s.attempt is null
   and not exists (select from sync.change_log l where l.contact_id = s.contact_id and l.settled_at is null)`;
+/**
+ * What was decided, unless something rests on it still: a contact marked gone follows its last decision, and one with open edits is told of once
+ * only as long as the record is there.
+ */
+export const PRUNE_CONFLICTS = `
+delete from sync.conflicts c where c.state = 'decided' and coalesce(c.decided_at, c.at) < clock_timestamp() - $1 * interval '1 day'
+  and not exists (select from sync.contact_state s where s.contact_id = c.contact_id and s.gone_at is not null)
+  and not exists (select from sync.change_log l where l.contact_id = c.contact_id and l.settled_at is null)`;
+/** After the log, which refers to them. The rejected ones of the identity go on stopping what they stop. */
+export const PRUNE_HOLDS = `
+delete from sync.holds h where h.state <> 'open' and coalesce(h.decided_at, h.created_at) < clock_timestamp() - $1 * interval '1 day'
+  and not (h.cause = 'identity' and h.state = 'rejected')
+  and not exists (select from sync.account a where a.identity_hold_id = h.id)
+  and not exists (select from sync.change_log l where l.hold_id = h.id)
+  and not exists (select from sync.contact_state s where s.hold_id = h.id)`;
