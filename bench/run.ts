@@ -11,6 +11,7 @@ import { capture } from './capture.ts';
 import { changes } from './changes.ts';
 import { startServer } from './database.ts';
 import { type Figure, holds, ratioOf } from './figures.ts';
+import { history } from './history.ts';
 import { initial } from './initial.ts';
 import { latency } from './latency.ts';
 import { describeMachine, loadNow, type Machine, machineLines } from './machine.ts';
@@ -19,7 +20,7 @@ import { quiet } from './quiet.ts';
 import { toTable } from './table.ts';
 
 /** In the order in which they run: the first three share one account, which `changes` changes. */
-const BENCHES: { readonly [name: string]: Bench } = { initial, quiet, changes, latency, capture };
+const BENCHES: { readonly [name: string]: Bench } = { initial, quiet, changes, latency, capture, history };
 
 const FULL: Budget = {
   judged: true,

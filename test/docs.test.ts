@@ -297,8 +297,8 @@ describe('SQL', () => {
     expect(foundNothing).toEqual([]);
   });
 
-  it('every query of operations.md runs', async () => {
-    const examples = examplesOf(OPERATIONS).flatMap(statementsOf);
+  it('every query of operations.md and scaling.md runs', async () => {
+    const examples = [OPERATIONS, documentAt('docs/scaling.md')].flatMap(examplesOf).flatMap(statementsOf);
     expect(examples.length).toBeGreaterThan(2);
     for (const statement of examples) await client.query(statement);
   });

@@ -22,8 +22,11 @@ export interface HistoryKeeperOptions {
 const SNAPSHOT_BATCH = 200;
 const STATEMENT_TIMEOUT_MS = 600_000;
 const LOCK_TIMEOUT_MS = 100;
-/** lock_not_available; check_violation: a version came into the default partition while it was being emptied. */
-const LATER: ReadonlySet<string> = new Set(['55P03', '23514']);
+/**
+ * lock_not_available, deadlock_detected; check_violation: a version came into the default partition while it was being emptied;
+ * duplicate_table, unique_violation: the leader before us is doing the very same.
+ */
+const LATER: ReadonlySet<string> = new Set(['55P03', '40P01', '23514', '42P07', '23505']);
 
 const isLater = (error: unknown): boolean => error instanceof pg.DatabaseError && LATER.has(error.code ?? '');
 

@@ -271,6 +271,15 @@ it('a login of no group sees nothing', async () => {
   expect(await refusedTo(nobody, ['select * from sync.status', 'select * from crm.contacts', 'select sync.pause()'])).toEqual([]);
 });
 
+it('a daemon that owns nothing keeps the history: partitions, first versions and pruning', async () => {
+  await server.script(grantsScript('dan_daemon'));
+  await server.sql(`alter role dan_daemon login password 'password-of-a-test'`);
+  const url = new URL(server.urlOf('dan_daemon'));
+  const keeper = (days: number) => createHistoryKeeper({ connectionString: url.href, days, log: SILENT });
+  for (const days of [0, 30]) expect(await keeper(days).keepOnce(new AbortController().signal)).toBe(true);
+  expect(await server.sql('select history_since is not null as whole from sync.account')).toEqual([{ whole: true }]);
+});
+
 describe('the script of `relate-mirror grants`', () => {
   it('runs twice, with and without a daemon, and by the owner once the roles are there', async () => {
     await server.script(grantsScript(DAEMON_ROLE));

@@ -57,7 +57,7 @@ const OLDER = `
   select format('update sync.%I set %s', table_name, string_agg(format('%1$I = %1$I - $1::interval', column_name), ', ')) as part
   from information_schema.columns join information_schema.tables using (table_schema, table_name)
   where table_schema = 'sync' and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone' and table_name <> 'leader'
-    and column_name not like '%_watermark'
+    and column_name not like '%_watermark' and table_name not like 'contact_versions%'
   group by table_name order by 1`;
 
 const BLOCKED = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
@@ -75,6 +75,7 @@ const PEOPLE_CONNECTIONS_MAX = 20;
 export const openSimPostgres = async (): Promise<SimPostgres> => {
   const database = await createTestDatabase();
   const own = new pg.Pool({ connectionString: database.url, max: 2 });
+  await own.query('select sync.add_history_months(), sync.switch_history(true)');
   const texts = async (sql: string): Promise<readonly { readonly part: string; readonly contents?: boolean }[]> =>
     (await own.query<{ part: string; contents?: boolean }>(sql)).rows;
   const [parts, older] = [await texts(PARTS), await texts(OLDER)];
@@ -148,8 +149,23 @@ const makeDatabase = (server: Server): SimDatabase => {
     tick: () => undefined,
     pace: traffic,
     setObserver: (observer) => void (ledger.observer = observer),
-    close: async () => void (await Promise.all([sync.end(), people.end()])),
+    close: async () => {
+      await Promise.all([sync.end(), people.end()]);
+      await checkHistory(own);
+    },
   };
+};
+
+/** Whatever happened, in whatever order: each contact's latest version is its row, and that of every other one is its deletion. */
+const LATEST_VERSIONS = `
+  with latest as (select distinct on (contact_id) * from sync.contact_versions order by contact_id, id desc)
+  select coalesce(c.id, v.contact_id)::int as id from crm.contacts c full join latest v on v.contact_id = c.id
+  where case when c.id is null then v.op <> 'delete'
+    else (v.op = 'delete') is not false or (c.crm_id, c.first_name, c.last_name, c.email, c.phones, c.city, c.custom_fields, c.extra)
+      is distinct from (v.crm_id, v.first_name, v.last_name, v.email, v.phones, v.city, v.custom_fields, v.extra) end`;
+const checkHistory = async (own: pg.Pool): Promise<void> => {
+  const { rows } = await own.query<{ id: number }>(LATEST_VERSIONS);
+  if (rows.length > 0) throw new Error(`the history tells otherwise of the contacts ${rows.map(({ id }) => id).join(', ')}`);
 };
 
 const OPEN_CONFLICTS = `select id::int from sync.conflicts where state = 'open' and field <> 'contact' order by id`;

@@ -16,7 +16,7 @@ import type { LinkKind } from '../../src/domain/contact.ts';
 import type { SyncDeps, SyncSettings } from '../../src/sync/deps.ts';
 import { createPushMemory, type PushMemory } from '../../src/sync/push.ts';
 import { createCapabilityStore, probeOnce, syncOnce } from '../../src/sync/rounds.ts';
-import { createTestDatabase } from '../database.ts';
+import { createTestDatabase, type TestDatabase } from '../database.ts';
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -49,6 +49,8 @@ export interface HarnessOptions extends Partial<Pick<SandboxOptions, 'mode' | 'r
   readonly timeoutMs?: number;
   /** CRM_RATE_SHARE */
   readonly share?: number;
+  /** Migrated; default: one of its own on the tests' server. */
+  readonly database?: Pick<TestDatabase, 'url' | 'drop'>;
 }
 
 export const openHarness = async (options: HarnessOptions = {}) => {
@@ -57,7 +59,7 @@ export const openHarness = async (options: HarnessOptions = {}) => {
   const token = 'test-token';
   const { mode = 'upstream', ratePerMinute = RATE, latencyMs = 0 } = options;
   const sandbox = await startSandbox({ account, token, ratePerMinute, mode, latencyMs });
-  const database = await createTestDatabase();
+  const database = options.database ?? (await createTestDatabase());
   const pool = createPool({ connectionString: database.url, max: POOL_MAX, applicationName: 'relate-mirror test' });
   await pool.query(`update sync.leader set holder = 'test', epoch = 1, expires_at = 'infinity'`);
   const pacing = createPacing({ clock: systemClock, share: options.share ?? 1 });
