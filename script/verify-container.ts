@@ -59,6 +59,10 @@ const verifyStack = async (report: Report, image: string): Promise<void> => {
   const secrets = mkdtempSync(path.join(tmpdir(), 'relate-mirror-secrets-'));
   const stack = await createStack(image, secrets);
   try {
+    await report.step('docker-compose.yml is valid with every profile', async () => {
+      const services = (await stack.compose('--profile', 'monitoring', 'config', '--services')).split('\n');
+      return `${services.length} services`;
+    });
     await report.step('docker compose up without settings says what is missing', () => checkWithoutSettings(stack));
     const up = async (): Promise<void> => void (await stack.compose('up', '--wait', '--no-build'));
     await report.step('docker compose --profile sandbox up --wait', up, { vital: true });

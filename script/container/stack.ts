@@ -44,7 +44,7 @@ export const createStack = async (image: string, secrets: string): Promise<Stack
     PULL_CRON: '* * * * * *',
   };
   // Not the operator's .env: it names an account.
-  const prefix = ['compose', '--env-file', '/dev/null', '--project-name', project];
+  const prefix = ['compose', '--ansi', 'never', '--env-file', '/dev/null', '--project-name', project];
   const compose = async (...args: readonly string[]): Promise<string> =>
     await docker([...prefix, '--profile', 'sandbox', ...args], { env });
   const id = async (service: string): Promise<string> => await compose('ps', '--all', '--quiet', service);

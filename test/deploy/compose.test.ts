@@ -1,5 +1,5 @@
 /** docker-compose.yml, as far as it can be known without an engine: `npm run verify:container` runs it. */
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseDocument, plain, sectionOf, tableOf } from '../docs/markdown.ts';
@@ -80,7 +80,7 @@ describe('every service', () => {
 
   it('is open to this machine only', () => {
     const ports = ALL.flatMap(([, { ports: list = [] }]) => list);
-    expect(ports.length).toBeGreaterThan(2);
+    expect(ports.length).toBeGreaterThan(3);
     for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:\$\{[A-Z]+_PORT:-\d+\}:\d+$/);
   });
 
@@ -133,7 +133,7 @@ describe('secrets', () => {
     ['owner-secrets', ['migrate', 'prepare']],
     ['daemon-secrets', ['migrate', 'prepare', 'relate-mirror']],
     ['sandbox-secrets', ['choose-sandbox', 'prepare', 'sandbox-crm']],
-    ['monitoring-secrets', ['prepare']],
+    ['monitoring-secrets', ['grafana', 'prepare']],
   ])('%s are seen by those who need them, and written by prepare', (volume, holders) => {
     expect(holdersOf(volume).toSorted()).toEqual(holders);
     const writers = holders.filter((name) => mountsOf(named(name)).find(({ source }) => source === volume)?.readOnly === false);
@@ -167,7 +167,7 @@ describe('the order', () => {
   it('starts nothing of a profile by itself, and everything else', () => {
     const plain = ALL.filter(([, { profiles }]) => profiles === undefined).map(([name]) => name);
     expect(plain.toSorted()).toEqual(['migrate', 'postgres', 'prepare', 'relate-mirror', 'roles']);
-    expect(new Set(ALL.flatMap(([, { profiles = [] }]) => profiles))).toEqual(new Set(['sandbox']));
+    expect(new Set(ALL.flatMap(([, { profiles = [] }]) => profiles))).toEqual(new Set(['sandbox', 'monitoring']));
     expect(ONE_SHOT.map(([name]) => name).toSorted()).toEqual(['choose-sandbox', 'migrate', 'prepare', 'roles']);
   });
 });
@@ -192,5 +192,32 @@ describe('Postgres', () => {
     const { image } = named('postgres');
     expect(image).toBe('postgres:18');
     expect(mountsOf(named('postgres'))).toContainEqual({ source: 'postgres-data', target: '/var/lib/postgresql', readOnly: false });
+  });
+});
+
+describe('monitoring', () => {
+  const files = globSync('deploy/monitoring/grafana/provisioning/**/*.yml', { cwd: ROOT }).map(read).join('\n');
+
+  it('gives Grafana every variable and every secret that its files name, and no other', () => {
+    const wanted = new Set([...files.matchAll(/\$(MIRROR_\w+)/g)].map(([, name = '']) => name));
+    const given = Object.keys(services['grafana']?.environment ?? {}).filter((name) => name.startsWith('MIRROR_'));
+    expect(given.toSorted()).toEqual([...wanted].toSorted());
+    const secrets = [...files.matchAll(/\$__file\{\/run\/secrets\/(\w+)\}/g)].map(([, name = '']) => name);
+    const written = [...read('deploy/compose/prepare.mts').matchAll(/store\('monitoring', '(\w+)'/g)].map(([, name = '']) => name);
+    expect(secrets).toEqual(written);
+  });
+
+  it('finds the dashboards where they are mounted, and the daemon under its service name', () => {
+    const [, folder = ''] = /path: (\S+)/.exec(files) ?? [];
+    expect(mountsOf(named('grafana')).map(({ target }) => target)).toContain(folder);
+    const { scrape_configs: jobs } = readYaml('deploy/monitoring/prometheus.yml') as {
+      scrape_configs: readonly { dns_sd_configs: readonly { names: readonly string[]; port: number }[] }[];
+    };
+    for (const { dns_sd_configs: found } of jobs) {
+      for (const { names, port } of found) {
+        expect(Object.keys(services)).toEqual(expect.arrayContaining([...names]));
+        expect(read('Dockerfile')).toContain(`EXPOSE ${port}\n`);
+      }
+    }
   });
 });

@@ -63,6 +63,16 @@ describe('Dockerfile', () => {
     expect(given.filter((file) => !existsSync(path.join(ROOT, file)))).toEqual([]);
   });
 
+  it('is given what the build runs', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const needed = [...(scripts['build'] ?? '').matchAll(/\b(script\/\S+)/g)].map(([, file = '']) => file);
+    const build = STAGES.find(({ name }) => name === 'build');
+    const given = copiesOf(build).flatMap(({ paths }) => paths);
+    expect(textOf(build, 'RUN')).toContain('npm run build');
+    expect(needed.filter((file) => !given.includes(file))).toEqual([]);
+    expect(needed.length).toBeGreaterThan(0);
+  });
+
   it('runs the program itself as an ordinary user, known by number, and stops it with a signal that it handles', () => {
     expect(textOf(FINAL, 'USER')).toBe('1000:1000');
     expect(JSON.parse(textOf(FINAL, 'ENTRYPOINT'))).toEqual(['node', '/app/dist/cli.js']);
