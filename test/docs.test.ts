@@ -170,6 +170,11 @@ describe('operations.md', () => {
   });
 });
 
+it('decisions.md numbers its decisions from 1 on', () => {
+  const numbers = documentAt('docs/decisions.md').headings.flatMap(({ text }) => /^(\d+)\. /.exec(text)?.[1] ?? []);
+  expect(numbers.map(Number)).toEqual(numbers.map((_, at) => at + 1));
+});
+
 describe('SPEC.md', () => {
   const promises = SPEC.headings.flatMap(({ text }) => (/^\d+\. /.test(text) ? [text] : []));
 

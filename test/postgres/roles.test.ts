@@ -243,6 +243,14 @@ describe('an editor', () => {
     await editor.query('select sync.mark_restored()');
   });
 
+  it('is told of an id that is none, by every function that takes one', async () => {
+    for (const call of ['retry(-1)', 'approve(-1)', 'reject(-1)', `resolve(-1, 'crm')`, 'wait(-1)'])
+      expect(await refusal(editor, `select sync.${call}`)).toMatchObject({
+        code: 'P0002',
+        message: expect.stringMatching(/^there is no .* -1$/) as string,
+      });
+  });
+
   it('decides conflicts, also for a value that it cannot read elsewhere', async () => {
     await asDaemon(
       owner,
