@@ -27,7 +27,7 @@ export interface RoleServer {
 const MIRROR = 'mirror';
 
 /** The database is owned by the superuser, and empty; the owner of the schemas has nothing but the right to create in it. */
-export const startRoleServer = async (options: Pick<EmbeddedPostgresOptions, 'major'> = {}): Promise<RoleServer> => {
+export const startRoleServer = async (options: Pick<EmbeddedPostgresOptions, 'major' | 'settings'> = {}): Promise<RoleServer> => {
   const server = await startEmbeddedPostgres({ major: postgresMajor(), fsync: false, ...options });
   const clients: pg.Client[] = [];
   const open = async (url: string): Promise<pg.Client> => {
