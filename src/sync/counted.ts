@@ -83,12 +83,12 @@ const restore = <K>(counts: Map<K, number>, before: readonly (readonly [K, numbe
 
 export const countRows = (mirror: Mirror, { rowsMoved }: Pick<Telemetry, 'rowsMoved'>): Mirror => ({
   ...mirror,
-  transaction: async (steps) => {
+  transaction: async (steps, origin) => {
     let tally: Tally = { pull: new Map(), push: new Map() };
     const result = await mirror.transaction((tx) => {
       tally = { pull: new Map(), push: new Map() };
       return steps(counted(tx, tally));
-    });
+    }, origin);
     for (const [outcome, rows] of tally.pull) rowsMoved({ direction: 'pull', outcome, rows });
     for (const [outcome, rows] of tally.push) rowsMoved({ direction: 'push', outcome, rows });
     return result;
