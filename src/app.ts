@@ -10,6 +10,7 @@ import { createCrm } from './crm/contacts.ts';
 import { createPacing, type Pacing } from './crm/pacing.ts';
 import { probeCapabilities } from './crm/probe.ts';
 import { errorFields } from './domain/error-fields.ts';
+import type { CrmFailure } from './domain/errors.ts';
 import type { Clock, Log, Random } from './ports/ambient.ts';
 import type { Crm } from './ports/crm.ts';
 import type { Mirror } from './ports/mirror.ts';
@@ -19,6 +20,7 @@ import { createHistoryKeeper } from './postgres/history.ts';
 import { createCallRecorder } from './postgres/calls.ts';
 import { createListener, type Listener } from './postgres/listen.ts';
 import { createLease, type Lease, type LeaseStatus } from './postgres/lock.ts';
+import { createMirrorView } from './postgres/mirror-view.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperations } from './postgres/operations.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
@@ -28,6 +30,7 @@ import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { countRows } from './sync/counted.ts';
 import { checkIdentity } from './sync/identity.ts';
+import { preview, type PreviewOptions } from './sync/preview/preview.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
 export interface AppOptions {
@@ -164,6 +167,33 @@ export const createBudgetedCrm = ({
   const { crmUrl: url, crmToken: token, crmTimeoutMs: timeoutMs, crmRateShare: share, crmRatePerMinute: ratePerMinute } = config;
   const pacing = createPacing({ clock, share, ...(ratePerMinute === null ? {} : { ratePerMinute }) });
   return { crm: createCrm({ url, token, timeoutMs, pacing, log, telemetry }), pacing };
+};
+
+export interface Preview {
+  /** Whether CRM_URL is the account that the mirror was filled from; a mirror that is empty is anybody's. */
+  isOwnAccount(): Promise<boolean>;
+  run(options: PreviewOptions): Promise<CrmFailure | null>;
+  close(): Promise<void>;
+}
+
+/** A dry run of both directions, wired: reads of the database in transactions that may not write, reads of the CRM, no lease. */
+export const createPreview = ({ config, databaseUrl, clock, random, log }: Omit<AppOptions, 'holder'>, signal: AbortSignal): Preview => {
+  const pool = createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror plan', log });
+  const { crm, pacing } = createBudgetedCrm({ config, clock, log });
+  const view = createMirrorView(pool);
+  const settings = toSyncSettings(config);
+  const callsPerMinute = () => pacing.status().limitPerMinute;
+  return {
+    isOwnAccount: async () => {
+      const known = await view.crmUrl();
+      return known === null || known === config.crmUrl;
+    },
+    run: async (options) => await preview({ view, crm, settings, clock, random, log, signal, callsPerMinute }, options),
+    close: async () => {
+      crm.close();
+      await pool.end();
+    },
+  };
 };
 
 /** What tells of the work over HTTP, and what it is told. */

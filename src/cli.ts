@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import process from 'node:process';
 import { CommanderError } from 'commander';
-import { createApp, createBudgetedCrm, type App } from './app.ts';
+import { createApp, createBudgetedCrm, createPreview, type App } from './app.ts';
 import { complete, printCompletion } from './commands/completion.ts';
 import { listConflicts, resolveConflict } from './commands/conflicts.ts';
 import { retry, setPaused, type Json } from './commands/control.ts';
@@ -15,6 +15,7 @@ import { explain } from './commands/explain.ts';
 import { printGrants } from './commands/grants.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
 import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
+import { runPlan, type PlanOptions } from './commands/plan.ts';
 import { createProgram } from './commands/program.ts';
 import type { SandboxOptions } from './commands/sandbox.ts';
 import { runSearch } from './commands/search.ts';
@@ -152,6 +153,21 @@ const doctor = async (options: DoctorOptions): Promise<ExitCode> =>
     { quiet: true },
   );
 
+/** Takes no lead and migrates nothing: it only looks. */
+const plan = async (options: PlanOptions): Promise<ExitCode> =>
+  await withSettings(
+    async (settled) =>
+      await withDatabase(settled, async ({ config, log, databaseUrl }) => {
+        const looking = createPreview({ config, databaseUrl, clock, random: Math.random, log }, stopping.signal);
+        try {
+          return await runPlan(io, looking, clock, options);
+        } finally {
+          await looking.close();
+        }
+      }),
+    { quiet: true },
+  );
+
 const search = async (term: string, options: Json): Promise<ExitCode> =>
   await withSettings(
     async ({ config, log }) => {
@@ -208,6 +224,7 @@ const program = createProgram({
       looking(async ({ operator }) =>
         watch ? await watchStatus(io, operator, clock, { json }) : showStatus(io, await operator.status(), { json }),
       ),
+    plan,
     doctor,
     pause: (options) => looking(({ operator }) => setPaused(io, operator, true, options)),
     resume: (options) => looking(({ operator }) => setPaused(io, operator, false, options)),

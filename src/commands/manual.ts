@@ -124,6 +124,20 @@ export const PAGES = {
     ],
     more: () => EXIT_CODES,
   },
+  plan: {
+    summary: 'what would be done now, in both directions, and what it would cost',
+    description:
+      'A dry run. Reads what changed in the CRM since the last pull, merges it as the daemon would, and writes nothing: what would be created, updated ' +
+      'with values before and after, deleted, linked, how conflicts would be decided, what the brake would hold; then the same for the edits that ' +
+      'wait here, and how many calls and minutes all of it takes. Works beside a running daemon, whose budget it shares. `--full` compares every ' +
+      'contact, as a sweep does, in about as many calls. Contact data goes to standard output and nowhere else.',
+    examples: [
+      ['relate-mirror plan', 'before a bulk edit is let go: pause, edit, plan, resume'],
+      ['relate-mirror plan --full', 'what a resync would repair'],
+      [`relate-mirror plan --json | jq 'select(.state == "held")'`, 'one object a line, the totals last'],
+    ],
+    more: () => [...EXIT_CODES.slice(0, 2), '  1  the CRM or the database could not be read to the end'],
+  },
   doctor: {
     summary: 'can it work here, and what is in the way?',
     description:

@@ -8,6 +8,7 @@ import type { DoctorOptions } from './doctor/doctor.ts';
 import type { GrantsOptions } from './grants.ts';
 import type { ExitCode } from './io.ts';
 import { after, PAGES, PROGRAM, type Page } from './manual.ts';
+import type { PlanOptions } from './plan.ts';
 import type { SandboxOptions } from './sandbox.ts';
 
 type Action<A extends readonly unknown[]> = (...args: A) => Promise<ExitCode>;
@@ -19,6 +20,7 @@ export interface Actions {
   readonly resync: Action<[Json & { readonly links: boolean; readonly wait: boolean }]>;
   readonly audit: Action<[Json]>;
   readonly status: Action<[Json & { readonly watch: boolean }]>;
+  readonly plan: Action<[PlanOptions]>;
   readonly doctor: Action<[DoctorOptions]>;
   readonly pause: Action<[Json]>;
   readonly resume: Action<[Json]>;
@@ -91,6 +93,11 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
     .option('--json', 'one line of JSON with the columns of sync.status')
     .option('--watch', 'again each second, until Ctrl-C')
     .action(({ json = false, watch = false }: { json?: boolean; watch?: boolean }) => run(() => actions.status({ json, watch })));
+  add('plan')
+    .option('--full', 'compare everything, as a sweep does, and not only what changed')
+    .option('--all', 'show every line, not the first of each kind')
+    .option('--json', OBJECT_A_LINE)
+    .action(({ full = false, all = false, json = false }: Partial<PlanOptions>) => run(() => actions.plan({ full, all, json })));
   add('doctor')
     .option('--json', OBJECT_A_LINE)
     .option('--restored', 'say that this database was restored: nothing is pushed until a person approves')

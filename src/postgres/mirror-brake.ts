@@ -1,7 +1,7 @@
 /** Holding back what is too big to be meant, letting go of what has become harmless, and counting what went through. */
 import { LINK_KINDS } from '../domain/contact.ts';
 import type { BrakeDirection, BrakeLoad, Incoming, MirrorTx, Part } from '../ports/mirror.ts';
-import type { Session } from './mirror-session.ts';
+import type { Query, Session } from './mirror-session.ts';
 import {
   ADD_TO_HOLD,
   COUNT_DAMAGE,
@@ -118,12 +118,12 @@ const releaseHarmless = async (session: Session): Promise<number> => {
   return rows.length;
 };
 
-const brakeLoad = async (session: Session, direction: BrakeDirection): Promise<BrakeLoad> => {
-  const { rows } = await session.query<{ last_hour: number; waiting: number; mirror_rows: number }>(
-    direction === 'push' ? LOAD_PUSH : LOAD_PULL,
-  );
+const brakeLoad = async (query: Query, direction: BrakeDirection): Promise<BrakeLoad> => {
+  const { rows } = await query<{ last_hour: number; waiting: number; mirror_rows: number }>(direction === 'push' ? LOAD_PUSH : LOAD_PULL);
   return { lastHour: rows[0]?.last_hour ?? 0, waiting: rows[0]?.waiting ?? 0, mirrorRows: rows[0]?.mirror_rows ?? 0 };
 };
+
+export const createBrakeReads = (query: Query): Pick<MirrorTx, 'brakeLoad'> => ({ brakeLoad: (direction) => brakeLoad(query, direction) });
 
 type BrakeSteps = Pick<MirrorTx, 'hold' | 'holdWaiting' | 'holdIncoming' | 'release' | 'releaseHarmless' | 'countDamage' | 'brakeLoad'>;
 
@@ -139,5 +139,5 @@ export const createBrakeSteps = (session: Session): BrakeSteps => ({
     if (damage.length === 0) return;
     await session.query(COUNT_DAMAGE, [direction, damage.map(({ contactId }) => contactId), damage.map(({ op }) => op)]);
   },
-  brakeLoad: (direction) => brakeLoad(session, direction),
+  ...createBrakeReads(session.query),
 });

@@ -1,7 +1,7 @@
 /** Conflicts, marks, refused records, names and field definitions. */
 import { NAME_KINDS, type NameKind, type SeenName } from '../domain/contact.ts';
 import { MARK_RETRY, type MirrorTx } from '../ports/mirror.ts';
-import type { Session } from './mirror-session.ts';
+import type { Query, Session } from './mirror-session.ts';
 import {
   CLEAR_REFUSED,
   DEFERRED,
@@ -34,6 +34,13 @@ type NoteSteps = Pick<
   'recordConflicts' | 'mark' | 'putOff' | 'deferred' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames' | 'saveCustomFields'
 >;
 
+export const createNoteReads = (query: Query): Pick<MirrorTx, 'deferred'> => ({
+  deferred: async (crmIds) => {
+    const { rows } = await query<{ crm_id: number }>(DEFERRED, [crmIds]);
+    return new Set(rows.map((row) => row.crm_id));
+  },
+});
+
 export const createNoteSteps = (session: Session): NoteSteps => ({
   recordConflicts: async (conflicts) => {
     if (conflicts.length === 0) return;
@@ -47,10 +54,7 @@ export const createNoteSteps = (session: Session): NoteSteps => ({
     const { minMs, maxMs } = MARK_RETRY;
     if (marks.length > 0) await session.query(PUT_OFF, [marks.map((mark) => mark.crmId), marks.map((mark) => mark.reason), minMs, maxMs]);
   },
-  deferred: async (crmIds) => {
-    const { rows } = await session.query<{ crm_id: number }>(DEFERRED, [crmIds]);
-    return new Set(rows.map((row) => row.crm_id));
-  },
+  ...createNoteReads(session.query),
   unmark: async (crmIds, reasons, requestedAt) => {
     if (crmIds.length > 0) await session.query(UNMARK, [crmIds, reasons, requestedAt.toISOString()]);
   },

@@ -7,9 +7,11 @@ import { ALL_LINK_TABLES } from './sql/columns.ts';
 import { CLAIM_STEPS, READ_STEPS } from './sql/ordered.ts';
 
 type Values = { readonly [name: string]: unknown };
+/** Op, values before, values after. */
+export type LoggedEdit = readonly [ChangeOp, Values | null, Values | null];
 interface StepRow {
   readonly contact_id: number;
-  readonly edits: readonly (readonly [ChangeOp, Values | null, Values | null])[];
+  readonly edits: readonly LoggedEdit[];
   readonly newest: { readonly [field: string]: { readonly set: unknown; readonly holds: unknown } } | null;
 }
 
@@ -21,7 +23,7 @@ const toLink = (values: Values | null): StepEdit['link'] => {
   return kind === undefined || typeof id !== 'number' ? null : { kind, id };
 };
 
-const toEdit = ([op, before, after]: StepRow['edits'][number]): StepEdit =>
+export const toEdit = ([op, before, after]: LoggedEdit): StepEdit =>
   op === 'attach' || op === 'detach' ? { op, before: null, after: null, link: toLink(after ?? before) } : { op, before, after, link: null };
 
 const toStep = ({ edits, newest }: StepRow): Step => ({ edits: edits.map(toEdit), newest: new Map(Object.entries(newest ?? {})) });

@@ -3,7 +3,7 @@ import { NO_LINKS, canonicalPhones, withValues, fieldValue, type FieldName, type
 import type { Matches, MirrorTx, Situation } from '../ports/mirror.ts';
 import { createReadSteps } from './mirror-read.ts';
 import { createWriteSteps } from './mirror-write.ts';
-import type { Session } from './mirror-session.ts';
+import type { Query, Session } from './mirror-session.ts';
 import { ALL_LINK_TABLES } from './sql/columns.ts';
 import { LOCK_PAIRING } from './sql/lock.ts';
 import { LOCK_UNPAIRED, MATCH_UNPAIRED } from './sql/match-unpaired.ts';
@@ -22,8 +22,14 @@ import {
   moveLinks,
 } from './sql/pair.ts';
 
-const matchUnpaired = async (session: Session, records: readonly RemoteContact[], byContent: boolean): Promise<Matches> => {
-  if (records.length === 0) return NO_MATCHES;
+interface Candidate {
+  readonly id: number;
+  readonly crm_id: number;
+  readonly creating: boolean;
+}
+
+const findUnpaired = async (query: Query, records: readonly RemoteContact[], byContent: boolean): Promise<readonly Candidate[]> => {
+  if (records.length === 0) return [];
   const wanted = records.map(({ crmId, fields }) => ({
     crm_id: crmId,
     email: fields.email,
@@ -31,17 +37,26 @@ const matchUnpaired = async (session: Session, records: readonly RemoteContact[]
     last_name: fields.last_name,
     numbers: canonicalPhones(fields.phones).map((phone) => phone.number),
   }));
-  type Candidate = { readonly id: number; readonly crm_id: number; readonly creating: boolean };
-  const { rows } = await session.query<Candidate>(MATCH_UNPAIRED, [JSON.stringify(wanted), byContent]);
-  if (rows.length === 0) return NO_MATCHES;
+  return (await query<Candidate>(MATCH_UNPAIRED, [JSON.stringify(wanted), byContent])).rows;
+};
+
+/** @param isFree whether a row's lock was had */
+const toMatches = (rows: readonly Candidate[], isFree: (id: number) => boolean): Matches => {
   const idle = rows.filter(({ creating }) => !creating);
-  const { rows: locked } = await session.query<{ id: number }>(LOCK_UNPAIRED, [idle.map(({ id }) => id)]);
-  const free = new Set(locked.map(({ id }) => id));
   return {
-    paired: new Map(idle.filter(({ id }) => free.has(id)).map((row) => [row.crm_id, row.id])),
-    locked: new Set(idle.filter(({ id }) => !free.has(id)).map((row) => row.crm_id)),
+    paired: new Map(idle.filter(({ id }) => isFree(id)).map((row) => [row.crm_id, row.id])),
+    locked: new Set(idle.filter(({ id }) => !isFree(id)).map((row) => row.crm_id)),
     creating: new Set(rows.filter(({ creating }) => creating).map((row) => row.crm_id)),
   };
+};
+
+const matchUnpaired = async (session: Session, records: readonly RemoteContact[], byContent: boolean): Promise<Matches> => {
+  const rows = await findUnpaired(session.query, records, byContent);
+  if (rows.length === 0) return NO_MATCHES;
+  const idle = rows.flatMap(({ creating, id }) => (creating ? [] : [id]));
+  const { rows: locked } = await session.query<{ id: number }>(LOCK_UNPAIRED, [idle]);
+  const free = new Set(locked.map(({ id }) => id));
+  return toMatches(rows, (id) => free.has(id));
 };
 
 const NO_MATCHES: Matches = { paired: new Map(), locked: new Set(), creating: new Set() };
@@ -82,14 +97,20 @@ const fold = async (session: Session, olderId: number, youngerId: number): Promi
 
 type PairingSteps = Pick<MirrorTx, 'lockPairing' | 'oldestOpenCreate' | 'matchUnpaired' | 'pair' | 'unpair'>;
 
+const oldestOpenCreate = async (query: Query): Promise<Date | null> =>
+  (await query<{ at: Date | null }>(OLDEST_OPEN_CREATE)).rows[0]?.at ?? null;
+
+/** Without a lock: every row counts as free. */
+export const createPairingReads = (query: Query): Pick<MirrorTx, 'oldestOpenCreate' | 'matchUnpaired'> => ({
+  oldestOpenCreate: () => oldestOpenCreate(query),
+  matchUnpaired: async (records, { byContent }) => toMatches(await findUnpaired(query, records, byContent), () => true),
+});
+
 export const createPairingSteps = (session: Session): PairingSteps => ({
   lockPairing: async () => {
     await session.query(LOCK_PAIRING);
   },
-  oldestOpenCreate: async () => {
-    const { rows } = await session.query<{ at: Date | null }>(OLDEST_OPEN_CREATE);
-    return rows[0]?.at ?? null;
-  },
+  oldestOpenCreate: () => oldestOpenCreate(session.query),
   matchUnpaired: (records, { byContent }) => matchUnpaired(session, records, byContent),
   pair: async (contactId, crmId) => {
     const { rows } = await session.query<{ contact_id: number }>(OTHER_HOLDER, [contactId, crmId]);

@@ -1,6 +1,6 @@
 /** Looking without a lock, locking, and reading what is true under the lock. */
 import type { MirrorTx, Peek } from '../ports/mirror.ts';
-import type { Session } from './mirror-session.ts';
+import type { Query, Session } from './mirror-session.ts';
 import { toSituation, type SituationRow } from './mirror-situation.ts';
 import { LOCK_CONTACTS_SKIP, LOCK_CONTACTS_WAIT, LOCK_STATES_SKIP, LOCK_STATES_WAIT } from './sql/lock.ts';
 import { PEEK } from './sql/peek.ts';
@@ -46,17 +46,22 @@ const lock = async (session: Session, statement: string, ids: readonly number[])
   return new Set(rows.map((row) => row.id));
 };
 
-export const createReadSteps = (session: Session): Pick<MirrorTx, 'peek' | 'lockContacts' | 'lockStates' | 'read'> => ({
+/** Without a lock. */
+export const createPeekReads = (query: Query): Pick<MirrorTx, 'peek' | 'read'> => ({
   peek: async (crmIds) => {
     if (crmIds.length === 0) return new Map();
-    const { rows } = await session.query<PeekRow>(PEEK, [crmIds]);
+    const { rows } = await query<PeekRow>(PEEK, [crmIds]);
     return new Map(rows.map((row) => [row.crm_id, toPeek(row)]));
   },
-  lockContacts: (ids, mode) => lock(session, mode === 'skip' ? LOCK_CONTACTS_SKIP : LOCK_CONTACTS_WAIT, ids),
-  lockStates: (ids, mode) => lock(session, mode === 'skip' ? LOCK_STATES_SKIP : LOCK_STATES_WAIT, ids),
   read: async (ids) => {
     if (ids.length === 0) return new Map();
-    const { rows } = await session.query<SituationRow>(READ, [ids]);
+    const { rows } = await query<SituationRow>(READ, [ids]);
     return new Map(rows.map((row) => [row.contact_id, toSituation(row)]));
   },
+});
+
+export const createReadSteps = (session: Session): Pick<MirrorTx, 'peek' | 'lockContacts' | 'lockStates' | 'read'> => ({
+  ...createPeekReads(session.query),
+  lockContacts: (ids, mode) => lock(session, mode === 'skip' ? LOCK_CONTACTS_SKIP : LOCK_CONTACTS_WAIT, ids),
+  lockStates: (ids, mode) => lock(session, mode === 'skip' ? LOCK_STATES_SKIP : LOCK_STATES_WAIT, ids),
 });

@@ -19,8 +19,10 @@ import { nextCall, type Living, type NextCall } from './plan.ts';
 export const DELETES: Destruction = { ...NO_DESTRUCTION, deletes: true };
 
 /** What a call would destroy in the CRM, as far as the base tells what is there. */
-export const destructionOf = (next: NextCall | null, { situation: { row, ...situation }, context }: Job): Destruction =>
-  next === null || row === null ? NO_DESTRUCTION : destructionOfCall(next, { ...situation, row }, context.customFields);
+export const destructionOf = (
+  next: NextCall | null,
+  { situation: { row, ...situation }, context }: Pick<Job, 'situation'> & { readonly context: Pick<Job['context'], 'customFields'> },
+): Destruction => (next === null || row === null ? NO_DESTRUCTION : destructionOfCall(next, { ...situation, row }, context.customFields));
 
 const destructionOfCall = (next: NextCall, situation: Living, customFields: CustomFieldDefs): Destruction => {
   if (next.call === 'update') {
@@ -36,7 +38,8 @@ const destructionOfCall = (next: NextCall, situation: Living, customFields: Cust
   return { ...NO_DESTRUCTION, links: eachKind(replaced) };
 };
 
-const withoutApproved = (destruction: Destruction, approvals: Approvals): Destruction =>
+/** What of it nobody has approved. */
+export const withoutApproved = (destruction: Destruction, approvals: Approvals): Destruction =>
   approvals.all
     ? NO_DESTRUCTION
     : {

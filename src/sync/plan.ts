@@ -17,6 +17,7 @@ import {
 import { diffLinks, eachKind, without } from '../domain/merge.ts';
 import type { ContactBody, LinkIds } from '../ports/crm.ts';
 import type { Sent, Situation } from '../ports/mirror.ts';
+import { hasVanished } from './vanished.ts';
 
 /** How far an attempt is. */
 export interface Progress {
@@ -36,6 +37,17 @@ export type NextCall =
 
 export type Living = Situation & { readonly row: NonNullable<Situation['row']> };
 
+/**
+ * What an attempt at a contact comes to. `ask`: gone without a deletion, which is a person's to explain; `park`: gone in the CRM, and its removal
+ * here is held or was rejected.
+ */
+export const workOf = (situation: Situation): 'ask' | 'delete' | 'park' | 'update' | 'create' => {
+  if (hasVanished(situation)) return 'ask';
+  if (situation.row === null) return 'delete';
+  if (situation.goneAt !== null && situation.decided !== 'mirror') return 'park';
+  return situation.crmId === null ? 'create' : 'update';
+};
+
 /** The next call, or null when nothing is left that this attempt may do. */
 export const nextCall = (situation: Living, progress: Progress, customFields: CustomFieldDefs): NextCall | null => {
   if (progress.mustRead && !progress.hasRead) return { call: 'read' };
@@ -45,6 +57,10 @@ export const nextCall = (situation: Living, progress: Progress, customFields: Cu
   if (fields.length > 0) return { call: 'update', fields, body: toBody(canonicalFields(situation.row.fields, customFields), fields) };
   return nextLinkCall(situation, progress);
 };
+
+/** With a call that was made, or refused, counted. */
+export const afterCall = (progress: Progress, { call }: NextCall): Progress =>
+  call === 'read' ? { ...progress, hasRead: true } : { ...progress, spent: new Set([...progress.spent, call]) };
 
 /** Fields in which the row differs from what both sides last agreed on, but for those that wait for a person. */
 export const fieldsToPush = (situation: Living, customFields: CustomFieldDefs): readonly FieldName[] => {

@@ -36,10 +36,9 @@ import { allActivities } from './activities.ts';
 import { onGone, type AfterFailure } from './gone.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { endWithRow, takeSteps } from './ordered.ts';
-import { carriedBy, nextCall, type NextCall, type Progress } from './plan.ts';
+import { afterCall, carriedBy, nextCall, workOf, type NextCall, type Progress } from './plan.ts';
 import { LOOK_OVERLAP_MS, pullChanges } from './pull.ts';
 import { explainTaken } from './taken.ts';
-import { hasVanished } from './vanished.ts';
 
 export interface PushReport {
   /** Contacts whose attempt was settled. */
@@ -213,7 +212,7 @@ const firstWrite = ({ situation, readFirst, context }: Job): Sent | null => {
 };
 
 /** How an attempt begins, by how the last one ended. What was parked may have waited for long. */
-const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst' | 'wasParked'> => {
+export const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst' | 'wasParked'> => {
   const isUnknown = before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
   const doubtful = isUnknown || (before?.sent ?? null) !== null;
   const wasParked = before?.open.states.has('parked') === true;
@@ -232,9 +231,10 @@ const readDeferredFirst = async (tx: MirrorTx, jobs: readonly Job[]): Promise<re
 /** Answers what should end the loop: a failure that would meet every other contact as well. */
 const pushContact = async (deps: SyncDeps, job: Job): Promise<CrmFailure | null> => {
   const { situation } = job;
-  if (hasVanished(situation)) return await holdJob(deps, job);
-  if (situation.row === null) return await pushDelete(deps, job);
-  if (situation.goneAt !== null && situation.decided !== 'mirror') return await finish(deps, job, { parked: 'deleted_in_crm' });
+  const work = workOf(situation);
+  if (work === 'ask') return await holdJob(deps, job);
+  if (work === 'delete') return await pushDelete(deps, job);
+  if (work === 'park') return await finish(deps, job, { parked: 'deleted_in_crm' });
   // Decided for the mirror: it is asked for, whatever is left to send, and its 404 leads to where it is brought back.
   if (situation.crmId !== null)
     return await pushUpdate(deps, situation.goneAt === null ? job : { ...job, readFirst: true }, situation.crmId);
@@ -259,7 +259,7 @@ const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<Cr
     const requestedAt = await deps.mirror.now();
     const answer = await send(deps, job, crmId, next);
     if (answer.ok) {
-      progress = next.call === 'read' ? { ...progress, hasRead: true } : { ...progress, spent: spend(progress, next) };
+      progress = afterCall(progress, next);
       const offset = clockOffsetMs(requestedAt, answer.meta);
       const absorbed = await absorb(deps, job, { next, progress, record: answer.value, offset, destroyed });
       if (absorbed === 'settled') return null;
@@ -274,11 +274,9 @@ const pushUpdate = async (deps: SyncDeps, first: Job, crmId: number): Promise<Cr
     if (after.readAgain) rereads += 1;
     // There already, it is not attached again; of a contact that was restored, the link still has to be.
     const isThere = next.call === 'attach' && (answer.failure.code !== 'not_found' || rereads >= REREADS_MAX);
-    if (!after.readAgain || isThere) progress = { ...progress, spent: spend(progress, next) };
+    if (next.call !== 'read' && (!after.readAgain || isThere)) progress = afterCall(progress, next);
   }
 };
-
-const spend = ({ spent }: Progress, { call }: NextCall): Progress['spent'] => new Set(call === 'read' ? spent : [...spent, call]);
 
 const send = async (deps: SyncDeps, job: Job, crmId: number, next: NextCall): Promise<CrmResult<RemoteContact>> => {
   const options = writeOptions(deps, job);

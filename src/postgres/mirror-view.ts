@@ -1,0 +1,56 @@
+/** The mirror for those who only look, on Postgres: every statement in a transaction that is read only by the server's own word. */
+import type pg from 'pg';
+import type { MirrorReads, MirrorView, OpenEdit } from '../ports/mirror-view.ts';
+import { createAccountReads } from './mirror-account.ts';
+import { createBrakeReads } from './mirror-brake.ts';
+import { createNoteReads } from './mirror-notes.ts';
+import { toEdit, type LoggedEdit } from './mirror-ordered.ts';
+import { createPairingReads } from './mirror-pairing.ts';
+import { createPeekReads } from './mirror-read.ts';
+import { queryOn, type Query } from './mirror-session.ts';
+import { CRM_URL, LEADERS_BUDGET, OPEN_CONTACTS, OPEN_EDITS, PAIRED_IDS } from './sql/view.ts';
+
+const BEGIN = 'begin transaction isolation level read committed, read only';
+
+const readOnly = async <T>(pool: pg.Pool, steps: (query: Query) => Promise<T>): Promise<T> => {
+  const client = await pool.connect();
+  const ignore = (): void => undefined;
+  client.on('error', ignore);
+  let broken: Error | undefined;
+  try {
+    await client.query(BEGIN);
+    return await steps(queryOn(client));
+  } finally {
+    await client.query('rollback').catch((cause: unknown) => {
+      broken = cause instanceof Error ? cause : new Error('rollback failed', { cause });
+    });
+    client.off('error', ignore);
+    client.release(broken);
+  }
+};
+
+const createReads = (query: Query): MirrorReads => ({
+  ...createPeekReads(query),
+  ...createPairingReads(query),
+  ...createNoteReads(query),
+  ...createBrakeReads(query),
+});
+
+export const createMirrorView = (pool: pg.Pool): MirrorView => {
+  const query: Query = async (sql, values) => await readOnly(pool, (run) => run(sql, values));
+  const ids = async (sql: string, values: readonly unknown[]): Promise<readonly number[]> =>
+    (await query<{ id: number }>(sql, values)).rows.map(({ id }) => id);
+  return {
+    ...createAccountReads(query),
+    look: async (steps) => await readOnly(pool, (run) => steps(createReads(run))),
+    openContacts: (afterId, limit) => ids(OPEN_CONTACTS, [afterId, limit]),
+    openEdits: async (contactIds) => {
+      const { rows } = await query<{ contact_id: number; edits: readonly (readonly [string, ...LoggedEdit])[] }>(OPEN_EDITS, [contactIds]);
+      const toOpen = ([txid, ...edit]: readonly [string, ...LoggedEdit]): OpenEdit => ({ ...toEdit(edit), txid });
+      return new Map(rows.map(({ contact_id: id, edits }) => [id, edits.map(toOpen)]));
+    },
+    pairedIds: (afterId, limit) => ids(PAIRED_IDS, [afterId, limit]),
+    crmUrl: async () => (await query<{ crm_url: string | null }>(CRM_URL)).rows[0]?.crm_url ?? null,
+    leadersBudget: async () => (await query<{ budget: number | null }>(LEADERS_BUDGET)).rows[0]?.budget ?? null,
+  };
+};
