@@ -102,3 +102,32 @@ describe('a daemon that owns nothing', TIMEOUT, () => {
     expect(stderr).toContain('run `relate-mirror migrate` as the owner of the schemas');
   });
 });
+
+it('one role with nothing but the right to create in its database migrates, and runs everything', TIMEOUT, async ({ onTestFinished }) => {
+  const world = await openWorld({ seed: { contacts: 30 }, empty: true });
+  const superuserUrl = world.env['DATABASE_URL'] ?? '';
+  const owner = await createTestLogin(superuserUrl, (role) => [
+    `do $$ begin execute format('grant create on database %I to ${role}', current_database()); end $$`,
+  ]);
+  world.env['DATABASE_URL'] = owner.url;
+  onTestFinished(async () => {
+    await world.close();
+  });
+  const daemon = world.start(['start']);
+  await daemon.logged('the first load', (line) => line['msg'] === 'swept');
+  const editor = await createTestLogin(superuserUrl, (role) => [`grant relate_mirror_editor to ${role}`]);
+  const client = new pg.Client({ connectionString: editor.url });
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query(`update crm.contacts set city = 'Zug'`);
+  expect((await client.query('select sync.wait(timeout_ms => 20000) as state')).rows).toEqual([{ state: 'done' }]);
+  await client.end();
+  await world.inStep();
+  for (const command of [['resync', '--links'], ['audit'], ['status']]) succeeded(await world.run(command));
+  daemon.kill('SIGTERM');
+  const { stderr } = succeeded(await daemon.ended);
+  expect(complained(stderr)).toEqual([]);
+  const [is] = await world.sql('select rolsuper or rolcreaterole as much from pg_roles where rolname = $1', [owner.role]);
+  expect(is).toEqual({ much: false });
+  for (const login of [editor, owner]) await login.drop();
+});
