@@ -5,11 +5,15 @@ import { Command } from 'commander';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CHECKS } from '../src/commands/doctor/line.ts';
+import { createMetrics } from '../src/admin/metrics.ts';
+import { createAdmin, type Admin } from '../src/admin/server.ts';
 import { EXIT } from '../src/commands/io.ts';
 import { describeStatus } from '../src/commands/status.ts';
 import { CHANGE_STATES } from '../src/domain/change.ts';
 import { ERROR_CODES } from '../src/domain/errors.ts';
 import { DAEMON_ROLE, GROUP_ROLES } from '../src/postgres/sql/grants.ts';
+import type { Operations } from '../src/ports/operations.ts';
+import { systemClock } from '../src/runtime/clock.ts';
 import { SETTINGS } from '../src/settings.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { type Document, parseDocument, plain, sectionOf, tableOf, unwrapped } from './docs/markdown.ts';
@@ -126,6 +130,43 @@ describe('commands', () => {
 describe('commands.md', () => {
   it('explains every check of `doctor`, and none that does not exist', () => {
     expect(columnOf(documentAt('docs/commands.md'), 'What doctor checks', 'check').toSorted()).toEqual(Object.keys(CHECKS).toSorted());
+  });
+});
+
+describe('over HTTP', () => {
+  let admin: Admin;
+  const metrics = createMetrics({ version: '0', nodeVersion: '0' });
+  beforeAll(async () => {
+    const never = async (): Promise<never> => await new Promise<never>(() => undefined);
+    admin = createAdmin({
+      host: '127.0.0.1',
+      port: 0,
+      adminToken: null,
+      operations: { ping: never, overview: never, pool: () => ({ total: 0, idle: 0, waiting: 0 }) } as unknown as Operations,
+      metrics,
+      crmHealth: { last: () => null },
+      role: () => 'starting',
+      budget: () => ({ limit: 0, used: 0 }),
+      clock: systemClock,
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    });
+    await admin.start();
+  });
+  afterAll(async () => await admin.stop());
+
+  it('the endpoints of the README are the routes of the server', () => {
+    expect(columnOf(README, 'Over HTTP', 'endpoint').toSorted()).toEqual(admin.routes().toSorted());
+  });
+
+  it('the metrics of the operations are those of the program', async () => {
+    const known = metrics.names.map((name) => `relate_mirror_${name}`);
+    const text = await (await fetch(`${admin.url()}/metrics`)).text();
+    const own = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name);
+    const kinds = ['relate_mirror_nodejs_*', 'relate_mirror_process_*'];
+    const isOfKind = (name: string): boolean => kinds.some((kind) => name.startsWith(kind.slice(0, -1)));
+    expect(columnOf(OPERATIONS, 'Metrics', 'metric').toSorted()).toEqual([...known, ...kinds].toSorted());
+    expect(own.filter((name) => !known.includes(name) && !isOfKind(name))).toEqual([]);
+    for (const kind of kinds) expect(own.some((name) => name.startsWith(kind.slice(0, -1)))).toBe(true);
   });
 });
 

@@ -7,12 +7,13 @@
 import type { ServerResponse } from 'node:http';
 import { errorFields } from '../domain/error-fields.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
-import type { Item, Operations } from '../ports/operations.ts';
+import type { Operations, Run } from '../ports/operations.ts';
+import { maskItem } from './privacy.ts';
 import type { Watch } from './watch.ts';
 
 export interface EventsOptions {
   readonly watch: Watch;
-  readonly operations: Pick<Operations, 'currentRun'>;
+  readonly operations: Pick<Operations, 'runsUnderWay'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -25,6 +26,21 @@ export interface Events {
   stop(): Promise<void>;
 }
 
+interface Told {
+  readonly event: 'status' | 'run' | 'unavailable';
+  readonly about: string;
+  readonly data: string;
+  /** The end of a run is news only to whoever saw it go on. */
+  readonly onlyIfSeen: boolean;
+}
+
+const toTold = (event: Told['event'], data: object, run?: Run): Told => ({
+  event,
+  about: run === undefined ? event : `run ${run.id}`,
+  data: JSON.stringify(data),
+  onlyIfSeen: run !== undefined && run.state !== 'running',
+});
+
 const CLIENTS_MAX = 32;
 const LOOK_EVERY_MS = 1_000;
 const HEARTBEAT_EVERY_MS = 15_000;
@@ -33,10 +49,25 @@ const STALLED_MS_MAX = 30_000;
 
 interface Client {
   readonly response: ServerResponse;
-  /** What it was last sent, by event. */
+  /** What it was last sent, by what it was about. */
   readonly seen: Map<string, string>;
   heardAtMs: number;
 }
+
+const createLook = (watch: Watch, operations: EventsOptions['operations']): (() => Promise<readonly Told[]>) => {
+  /** Runs that went on when last looked at: their end has to be told, though another one may go on by then. */
+  let going: readonly number[] = [];
+  return async () => {
+    const { overview, isDatabaseUp } = await watch.look();
+    if (!isDatabaseUp) return [toTold('unavailable', { code: 'database_unreachable' })];
+    const runs = await operations.runsUnderWay(going);
+    going = runs.flatMap(({ id, state }) => (state === 'running' ? [id] : []));
+    return [
+      ...(overview === null ? [] : [toTold('status', overview.status)]),
+      ...runs.map((run) => toTold('run', maskItem('runs', run), run)),
+    ];
+  };
+};
 
 export const createEvents = ({ watch, operations, clock, log }: EventsOptions): Events => {
   const clients = new Set<Client>();
@@ -49,27 +80,19 @@ export const createEvents = ({ watch, operations, clock, log }: EventsOptions): 
     else if (now - client.heardAtMs > STALLED_MS_MAX) client.response.destroy();
     if (!client.response.writableNeedDrain) client.response.write(text);
   };
-  const tell = (client: Client, event: string, data: string): void => {
-    if (client.seen.get(event) === data || client.response.writableNeedDrain) return;
-    client.seen.set(event, data);
+  const tell = (client: Client, { event, about, data, onlyIfSeen }: Told): void => {
+    const seen = client.seen.get(about);
+    if (seen === data || (onlyIfSeen && seen === undefined) || client.response.writableNeedDrain) return;
+    client.seen.set(about, data);
     send(client, `event: ${event}\ndata: ${data}\n\n`);
   };
 
-  const look = async (): Promise<readonly (readonly [event: string, data: string])[]> => {
-    const { overview, isDatabaseUp } = await watch.look();
-    if (!isDatabaseUp) return [['unavailable', JSON.stringify({ code: 'database_unreachable' })]];
-    const found: [string, string][] = [];
-    if (overview !== null) found.push(['status', JSON.stringify(overview.status)]);
-    const run = await operations.currentRun();
-    if (run !== null) found.push(['run', JSON.stringify(run)]);
-    return found;
-  };
-
+  const look = createLook(watch, operations);
   const poll = async (signal: AbortSignal): Promise<void> => {
     let beatAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       try {
-        for (const [event, data] of await look()) for (const client of clients) if (isNews(client, event, data)) tell(client, event, data);
+        for (const told of await look()) for (const client of clients) tell(client, told);
       } catch (error) {
         log.debug(errorFields(error), 'a look for the events failed');
       }
@@ -113,7 +136,3 @@ export const createEvents = ({ watch, operations, clock, log }: EventsOptions): 
     },
   };
 };
-
-/** A run that ended before the client came is no news; its end is, to whoever saw it go on. */
-const isNews = ({ seen }: Client, event: string, data: string): boolean =>
-  event !== 'run' || seen.has('run') || (JSON.parse(data) as Item)['state'] === 'running';

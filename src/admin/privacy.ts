@@ -3,7 +3,7 @@ import type { Item } from '../ports/operations.ts';
 
 /** What a column of each list becomes; what is not named is left out, so that a new column is a decision. */
 const KEPT = {
-  runs: `id kind state with_links requested_at started_at finished_at complete pages rows_seen rows_written calls error expected pass`,
+  runs: `id kind state with_links requested_at started_at finished_at complete pages rows_seen rows_written calls error expected pass marks`,
   parked: `direction change_id contact_id crm_id op fields error_code attempts since`,
   holds: `id direction reason rows cause state created_at decided_at plan_lines`,
   conflicts: `id contact_id crm_id field policy state at decided_at`,

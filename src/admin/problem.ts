@@ -63,6 +63,12 @@ const OF_SERVER: { readonly [status: number]: readonly [code: string, detail: st
   431: ['headers_too_large', 'The headers are too large.'],
 };
 
+/** A refusal that the status alone tells. */
+export const problemOf = (status: number): Problem => {
+  const [code, detail] = OF_SERVER[status] ?? ['bad_request', 'The request is not one that this server understands.'];
+  return new Problem(status, code, detail);
+};
+
 const statusOf = (error: unknown): number =>
   error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
 
@@ -75,8 +81,7 @@ export const toProblem = (error: unknown): Problem | null => {
   }
   const status = statusOf(error);
   if (status < 400 || status >= 500) return null;
-  const [code, detail] = OF_SERVER[status] ?? ['bad_request', 'The request is not one that this server understands.'];
-  return new Problem(status, code, detail);
+  return problemOf(status);
 };
 
 export const internalProblem = (): Problem => new Problem(500, 'internal_error', 'Something went wrong here; the log says where.');

@@ -2,6 +2,7 @@
  * The HTTP server: health, metrics, the page and the admin API. It looks and asks through ports; the sync does not know of it, and goes on
  * without it. Limits on everything, since whoever reaches the port may send anything.
  */
+import { STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import helmet from '@fastify/helmet';
 import fastify, { type FastifyInstance } from 'fastify';
@@ -15,7 +16,7 @@ import { addApi } from './api.ts';
 import { addAssets } from './assets.ts';
 import { createEvents, type Events } from './events.ts';
 import type { BudgetUse, Metrics } from './metrics.ts';
-import { internalProblem, Problem, PROBLEM_TYPE, problemBody, sendProblem, toProblem } from './problem.ts';
+import { internalProblem, Problem, PROBLEM_TYPE, problemBody, problemOf, sendProblem, toProblem } from './problem.ts';
 import { unreadyReasons, type Role } from './readiness.ts';
 import { createWatch, type Watch } from './watch.ts';
 
@@ -49,6 +50,8 @@ const LISTEN_FAILURES: { readonly [code: string]: string } = {
 export interface Admin extends Service {
   /** `http://127.0.0.1:8080`; null while it does not listen. */
   url(): string | null;
+  /** What may be asked of it, as `GET /api/status`; empty while it does not listen. */
+  routes(): readonly string[];
 }
 
 const BODY_BYTES_MAX = 16 * 1024;
@@ -77,13 +80,25 @@ const SECURITY_HEADERS: Parameters<FastifyInstance['register']>[1] & object = {
   strictTransportSecurity: false,
 };
 
+/** Where no route is found to be right or wrong, no plugin has had its turn either. */
+const BARE_HEADERS = {
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
+
 interface Parts extends AdminOptions {
   readonly access: AccessRules;
   readonly watch: Watch;
   readonly events: Events;
 }
 
-const createServer = async (parts: Parts): Promise<FastifyInstance> => {
+interface Server {
+  readonly app: FastifyInstance;
+  readonly routes: readonly string[];
+}
+
+const createServer = async (parts: Parts): Promise<Server> => {
   const { log, clock } = parts;
   const app = fastify({
     logger: false,
@@ -92,12 +107,13 @@ const createServer = async (parts: Parts): Promise<FastifyInstance> => {
     connectionTimeout: SILENCE_MS_MAX,
     keepAliveTimeout: 5_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, toProblem(error) ?? internalProblem()),
+    return503OnClosing: false,
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply.headers(BARE_HEADERS), toProblem(error) ?? internalProblem()),
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return void socket.destroy();
-      const body = JSON.stringify(problemBody(new Problem(400, 'bad_request', 'The request is not HTTP as it should be.')));
-      const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+      const problem = unreadable(errorFields(error)['error_code'] ?? '');
+      const body = JSON.stringify(problemBody(problem));
+      const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
       log.debug(errorFields(error), 'a request could not be read');
       socket.end(`${head}\r\n\r\n${body}`);
     },
@@ -117,8 +133,14 @@ const createServer = async (parts: Parts): Promise<FastifyInstance> => {
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     log.debug({ method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms }, 'HTTP request');
   });
-  await addRoutes(app, parts, clock);
-  return app;
+  return { app, routes: await addRoutes(app, parts, clock) };
+};
+
+/** Before there is a request that a route could answer. */
+const unreadable = (code: string): Problem => {
+  const tooSlow = code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const tooLarge = code === 'HPE_HEADER_OVERFLOW';
+  return problemOf(tooSlow ? 408 : tooLarge ? 431 : 400);
 };
 
 /** No body counts as none, whatever its type says; a prototype's keys are refused. */
@@ -131,7 +153,7 @@ const acceptJsonOnly = (app: FastifyInstance): void => {
   });
 };
 
-const addRoutes = async (app: FastifyInstance, parts: Parts, clock: Clock): Promise<void> => {
+const addRoutes = async (app: FastifyInstance, parts: Parts, clock: Clock): Promise<Server['routes']> => {
   const { access, operations } = parts;
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -148,6 +170,7 @@ const addRoutes = async (app: FastifyInstance, parts: Parts, clock: Clock): Prom
     await addAssets(scope);
   });
   addApi(app, { ...parts, operations });
+  const routes = [...methods].flatMap(([url, known]) => [...known].flatMap((method) => (method === 'HEAD' ? [] : [`${method} ${url}`])));
   for (const [url, known] of methods) {
     if (url.includes('*')) continue;
     const others = (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter((method) => !known.has(method));
@@ -158,6 +181,7 @@ const addRoutes = async (app: FastifyInstance, parts: Parts, clock: Clock): Prom
     // Refused before anybody asks who it is or reads a body: what may be done here is no secret.
     app.route({ url, method: others, onRequest: refuse, handler: refuse });
   }
+  return routes;
 };
 
 const addHealth = (app: FastifyInstance, { watch, metrics, role, crmHealth, budget, operations }: Parts, clock: Clock): void => {
@@ -193,18 +217,19 @@ const listen = async (app: FastifyInstance, host: string, port: number): Promise
 
 export const createAdmin = (options: AdminOptions): Admin => {
   const { host, port, clock, log, operations } = options;
-  let running: { readonly app: FastifyInstance; readonly events: Events; readonly url: string } | null = null;
+  let running: (Server & { readonly events: Events; readonly url: string }) | null = null;
   return {
     url: () => running?.url ?? null,
+    routes: () => running?.routes ?? [],
     start: async () => {
       if (running !== null) return;
       const watch = createWatch(operations, clock);
       const events = createEvents({ watch, operations, clock, log });
-      const app = await createServer({ ...options, watch, events, access: createAccess(options) });
+      const { app, routes } = await createServer({ ...options, watch, events, access: createAccess(options) });
       await listen(app, host, port);
       const { port: chosen } = app.server.address() as AddressInfo;
       const url = `http://${host.includes(':') ? `[${host}]` : host}:${chosen}`;
-      running = { app, events, url };
+      running = { app, routes, events, url };
       log.info({ url }, 'listening for health checks, metrics, the page and the admin API');
     },
     stop: async () => {

@@ -32,6 +32,8 @@ export interface Overview {
   readonly sweepAgeSeconds: number | null;
 }
 
+export type Run = Item & { readonly id: number; readonly state: string };
+
 export interface ListQuery {
   /** 1 to 100. */
   readonly limit: number;
@@ -50,8 +52,8 @@ export interface Operations {
   /** Resolves when the database answers. */
   ping(): Promise<void>;
   overview(): Promise<Overview>;
-  /** The run that goes on, or ended last; null before the first. */
-  currentRun(): Promise<Item | null>;
+  /** The runs that go on, and these, in the order of their ids. */
+  runsUnderWay(andIds: readonly number[]): Promise<readonly Run[]>;
   runs(query: ListQuery): Promise<readonly Item[]>;
   parked(query: ListQuery): Promise<readonly Item[]>;
   holds(query: ListQuery): Promise<readonly Item[]>;

@@ -1,8 +1,9 @@
 /** The admin API's questions and decisions, on Postgres. What the views do not show, contacts' values aside, is not shown here either. */
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { OperationRefused, type Item, type Operations, type Overview, type RefusalKind } from '../ports/operations.ts';
+import { OperationRefused, type Item, type Operations, type Overview, type RefusalKind, type Run } from '../ports/operations.ts';
 import { queryOn, type Query } from './mirror-session.ts';
-import { CALLS, CONFLICTS, CURRENT_RUN, HOLDS, OVERVIEW, PARKED, RUNS } from './sql/operations.ts';
+import { CALLS, CONFLICTS, HOLDS, OVERVIEW, PARKED, RUNS, RUNS_UNDER_WAY } from './sql/operations.ts';
 
 export interface OperationsOptions {
   /** For looks: few connections with short limits, so that a watcher never waits for, or takes away, what the sync works with. */
@@ -22,6 +23,10 @@ const KIND_BY_STATE: { readonly [sqlState: string]: RefusalKind } = {
   '40P01': 'busy',
   '57014': 'busy',
 };
+/** With the pool's lock_timeout of 100 ms: some three seconds. */
+const ATTEMPTS_MAX = 20;
+const PAUSE_MS = 50;
+
 const BUSY = 'The database did not come to it in time: something holds what this needs. Ask again.';
 const UNAVAILABLE = 'The database does not answer.';
 
@@ -48,6 +53,20 @@ const guarded = (query: Query): Query => {
   };
 };
 
+/** A person who decides should not have to know that the sync holds the row just now: one statement, all of it or nothing, is asked again. */
+const patient = (query: Query): Query => {
+  return async <T>(sql: string, values?: readonly unknown[]) => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await query<T>(sql, values);
+      } catch (error) {
+        if (!(error instanceof OperationRefused) || error.kind !== 'busy' || attempt === ATTEMPTS_MAX) throw error;
+      }
+      await pause(PAUSE_MS);
+    }
+  };
+};
+
 type OverviewRow = Overview['status'] & {
   readonly oldest_pending_seconds: number;
   readonly holds_open: number;
@@ -56,7 +75,7 @@ type OverviewRow = Overview['status'] & {
 
 export const createOperations = ({ watchPool, pool }: OperationsOptions): Operations => {
   const look = guarded(queryOn(watchPool));
-  const act = guarded(queryOn(pool));
+  const act = patient(guarded(queryOn(pool)));
   const list = async (sql: string, values: readonly unknown[]): Promise<readonly Item[]> => (await look<Item>(sql, values)).rows;
   const one = async <T>(query: Query, sql: string, values: readonly unknown[] = []): Promise<T> => {
     const [row] = (await query<T>(sql, values)).rows;
@@ -70,7 +89,7 @@ export const createOperations = ({ watchPool, pool }: OperationsOptions): Operat
       const { oldest_pending_seconds: oldestPendingSeconds, holds_open: holdsOpen, sweep_age_seconds: sweepAgeSeconds, ...status } = row;
       return { status, oldestPendingSeconds, holdsOpen, sweepAgeSeconds };
     },
-    currentRun: async () => (await list(CURRENT_RUN, []))[0] ?? null,
+    runsUnderWay: async (andIds) => (await look<Run>(RUNS_UNDER_WAY, [andIds])).rows,
     runs: async ({ limit, state }) => await list(RUNS, [limit, state]),
     parked: async ({ limit }) => await list(PARKED, [limit]),
     holds: async ({ limit, state }) => await list(HOLDS, [limit, state]),

@@ -23,6 +23,8 @@ export interface AdminWorldOptions {
   readonly env?: { readonly [name: string]: string };
   /** The database that the daemon is told; default: the test's own. */
   readonly databaseUrl?: (url: string) => string;
+  /** The address by which the daemon reaches it. */
+  readonly way?: (url: string) => Promise<string>;
   /** Starts the server only: nobody leads. */
   readonly withoutDaemon?: boolean;
 }
@@ -58,7 +60,7 @@ export const openAdminWorld = async (options: AdminWorldOptions = {}) => {
   if (options.seed !== undefined) account.seed(options.seed);
   const sandbox = await startSandbox({ account, token: CRM_TOKEN, ratePerMinute: 1_000_000 });
   const database = await createTestDatabase();
-  const databaseUrl = options.databaseUrl?.(database.url) ?? database.url;
+  const databaseUrl = (await options.way?.(database.url)) ?? options.databaseUrl?.(database.url) ?? database.url;
   const parsed = parseConfig({
     CRM_URL: sandbox.url,
     CRM_TOKEN,
@@ -85,7 +87,7 @@ export const openAdminWorld = async (options: AdminWorldOptions = {}) => {
     log,
     http: { version: '1.2.3', nodeVersion: process.versions.node },
   });
-  const pool = createPool({ connectionString: database.url, max: 2, applicationName: 'test' });
+  const pool = createPool({ connectionString: database.url, max: 2, applicationName: 'test', lockTimeoutMs: 10_000 });
   await app.admin?.start();
   if (options.withoutDaemon !== true) await app.daemon.start();
   const sql = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> =>
@@ -100,9 +102,23 @@ export const openAdminWorld = async (options: AdminWorldOptions = {}) => {
   return {
     account,
     sandbox,
+    databaseUrl,
     app,
     lines,
     sql,
+    /** Edits in a transaction that is open while something else happens. */
+    meanwhile: async (edit: string, happens: () => Promise<void>): Promise<void> => {
+      const client = await pool.connect();
+      try {
+        await client.query('begin');
+        await client.query(edit);
+        await happens();
+        await client.query('commit');
+      } finally {
+        await client.query('rollback');
+        client.release();
+      }
+    },
     call,
     get: async (path: string, token: string | null = ADMIN_TOKEN) => await call(path, token === null ? {} : { headers: bearer(token) }),
     post: async (path: string, body?: unknown, token: string | null = ADMIN_TOKEN) =>

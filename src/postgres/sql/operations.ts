@@ -17,7 +17,7 @@ select r.id, r.kind, r.state, r.with_links, r.requested_at, r.requested_by, r.st
 const MARKS = `(select count(*) from sync.marks where reason in ('links', 'activities')) as marks`;
 
 export const RUNS = `${RUN} from sync.runs r where $2::text is null or r.state = $2 order by r.id desc limit $1`;
-export const CURRENT_RUN = `${RUN}, ${MARKS} from sync.runs r where r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
+export const RUNS_UNDER_WAY = `${RUN}, ${MARKS} from sync.runs r where r.state = 'running' or r.id = any($1::bigint[]) order by r.id limit 20`;
 
 export const PARKED = `select * from sync.parked order by since desc, change_id desc nulls last limit $1`;
 
