@@ -1,5 +1,6 @@
 /** The engine's own command line. */
 import { spawn } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 
 export interface Said {
   readonly code: number;
@@ -22,7 +23,9 @@ export const tryDocker = async (args: readonly string[], { env = {}, input = '' 
       child[name].on('data', (text: string) => (said[name] += text));
     }
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, ...said }));
+    child.on('close', (code) =>
+      resolve({ code: code ?? 1, stdout: stripVTControlCharacters(said.stdout), stderr: stripVTControlCharacters(said.stderr) }),
+    );
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
   });
