@@ -122,6 +122,20 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
   add('grants')
     .option('--daemon <role>', 'the login of a daemon that does not own the schemas', toRole)
     .action(({ daemon = null }: Partial<GrantsOptions>) => run(() => actions.grants({ daemon })));
+  addTrials(add, { actions, run });
+  add('completion')
+    .addArgument(new Argument('<shell>', 'the shell that is to learn it').choices(SHELLS))
+    .action((shell: Shell) => run(() => actions.completion(shell)));
+  // What the scripts call, as `complete -- WORD…`.
+  program
+    .command('complete', { hidden: true })
+    .argument('[word...]')
+    .action((words: readonly string[]) => run(() => actions.complete(program, words)));
+  return program;
+};
+
+/** Those that need no account. */
+const addTrials = (add: (name: keyof typeof PAGES) => Command, { actions, run }: Omit<ProgramOptions, 'version'>): void => {
   add('sandbox')
     .option('--host <address>', 'where it listens; the port is the one of CRM_URL', '127.0.0.1')
     .option('--contacts <number>', 'how many people it knows', toCount, 500)
@@ -132,15 +146,6 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
   add('demo')
     .option('--exit', 'end after the walk-through; exit code 0 only if every step was checked to have happened')
     .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));
-  add('completion')
-    .addArgument(new Argument('<shell>', 'the shell that is to learn it').choices(SHELLS))
-    .action((shell: Shell) => run(() => actions.completion(shell)));
-  // What the scripts call, as `complete -- WORD…`.
-  program
-    .command('complete', { hidden: true })
-    .argument('[word...]')
-    .action((words: readonly string[]) => run(() => actions.complete(program, words)));
-  return program;
 };
 
 /** Those with commands of their own below them. `--json` may stand before or behind the lower one. */
