@@ -160,7 +160,8 @@ const describeTotal = (total: PlanTotal, paint: Paint): readonly string[] => {
     paint('dim', line(['', ...COLUMNS])),
     ...rows.map(line),
     '',
-    `${count(total.conflicts, 'conflict')}. ${count(total.calls_total, 'call')}${calls.length === 0 ? '' : ` (${calls.join(', ')})`}: ${minutesOf(total)} at ${total.calls_per_minute.toLocaleString('en')} a minute.`,
+    `${count(total.conflicts, 'conflict')}. ${count(total.calls_total, 'call')}: ${minutesOf(total)} at ${total.calls_per_minute.toLocaleString('en')} a minute.`,
+    ...(calls.length === 0 ? [] : [paint('dim', `Calls: ${calls.join(', ')}.`)]),
     paint('dim', `Nothing was changed; this plan took ${count(total.calls_made, 'call')}.`),
   ];
 };

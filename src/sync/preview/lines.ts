@@ -51,7 +51,7 @@ export interface PlanNote {
   readonly code: PlanNoteCode;
   readonly detail: string;
 }
-export type PlanNoteCode = 'paused' | 'restored' | 'full_comparison_needed' | 'twins' | 'stopped' | 'links_unknown' | 'under_way';
+export type PlanNoteCode = 'paused' | 'restored' | 'full_comparison_needed' | 'twins' | 'stopped';
 
 export interface PlanCounts {
   readonly creates: number;
