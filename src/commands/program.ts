@@ -72,23 +72,7 @@ export const createProgram = ({ version, actions, run }: ProgramOptions): Comman
   const program = describe(new Command('relate-mirror'), PROGRAM).version(version).showHelpAfterError('(--help tells more)').exitOverride();
   const add = (name: keyof typeof PAGES): Command => describe(program.command(name), PAGES[name]);
 
-  add('start').action(() => run(actions.start));
-  add('migrate')
-    .option('--json', ONE_LINE)
-    .action(({ json = false }: Partial<Json>) => run(() => actions.migrate({ json })));
-  add('sync')
-    .option('--json', ONE_LINE)
-    .action(({ json = false }: Partial<Json>) => run(() => actions.sync({ json })));
-  add('resync')
-    .option('--links', "read every contact's links too")
-    .option('--no-wait', 'only ask for it, and print the number of the run')
-    .option('--json', ONE_LINE)
-    .action(({ links = false, wait, json = false }: { links?: boolean; wait: boolean; json?: boolean }) =>
-      run(() => actions.resync({ links, wait, json })),
-    );
-  add('audit')
-    .option('--json', ONE_LINE)
-    .action(({ json = false }: Partial<Json>) => run(() => actions.audit({ json })));
+  addWork(add, { actions, run });
   add('status')
     .option('--json', 'one line of JSON with the columns of sync.status')
     .option('--watch', 'again each second, until Ctrl-C')
@@ -148,8 +132,31 @@ const addTrials = (add: (name: keyof typeof PAGES) => Command, { actions, run }:
     .action(({ exit = false }: { exit?: boolean }) => run(() => actions.demo({ exit })));
 };
 
+type Adding = Omit<ProgramOptions, 'version'>;
+
+/** What the leader does, and what anybody may ask of it. */
+const addWork = (add: (name: keyof typeof PAGES) => Command, { actions, run }: Adding): void => {
+  add('start').action(() => run(actions.start));
+  add('migrate')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.migrate({ json })));
+  add('sync')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.sync({ json })));
+  add('resync')
+    .option('--links', "read every contact's links too")
+    .option('--no-wait', 'only ask for it, and print the number of the run')
+    .option('--json', ONE_LINE)
+    .action(({ links = false, wait, json = false }: { links?: boolean; wait: boolean; json?: boolean }) =>
+      run(() => actions.resync({ links, wait, json })),
+    );
+  add('audit')
+    .option('--json', ONE_LINE)
+    .action(({ json = false }: Partial<Json>) => run(() => actions.audit({ json })));
+};
+
 /** Those with commands of their own below them. `--json` may stand before or behind the lower one. */
-const addDecisions = (add: (name: keyof typeof PAGES) => Command, { actions, run }: Omit<ProgramOptions, 'version'>): void => {
+const addDecisions = (add: (name: keyof typeof PAGES) => Command, { actions, run }: Adding): void => {
   const jsonOf = (command: Command): Json => ({ json: command.optsWithGlobals<Partial<Json>>().json ?? false });
   const holds = add('holds')
     .option('--json', OBJECT_A_LINE)
