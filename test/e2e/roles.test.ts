@@ -55,8 +55,20 @@ describe('a daemon that owns nothing', TIMEOUT, () => {
       return world.account.contacts().length === 23;
     });
     expect(await world.edit(`select from sync.holds where state = 'approved'`)).not.toEqual([]);
-    for (const command of [['resync', '--links'], ['sync'], ['audit'], ['status'], ['holds'], ['conflicts']])
+    for (const command of [
+      ['resync', '--links'],
+      ['sync'],
+      ['audit'],
+      ['status'],
+      ['holds'],
+      ['conflicts'],
+      ['plan'],
+      ['pause'],
+      ['resume'],
+    ])
       succeeded(await world.run(command));
+    // The tests' server runs without fsync, which it calls a problem.
+    expect((await world.run(['doctor'])).stdout).toMatch(/ ok +rights /);
     await world.inStep();
     daemon.kill('SIGTERM');
     const { stderr } = succeeded(await daemon.ended);
@@ -123,7 +135,7 @@ it('one role with nothing but the right to create in its database migrates, and 
   expect((await client.query('select sync.wait(timeout_ms => 20000) as state')).rows).toEqual([{ state: 'done' }]);
   await client.end();
   await world.inStep();
-  for (const command of [['resync', '--links'], ['audit'], ['status']]) succeeded(await world.run(command));
+  for (const command of [['resync', '--links'], ['audit'], ['status'], ['plan']]) succeeded(await world.run(command));
   daemon.kill('SIGTERM');
   const { stderr } = succeeded(await daemon.ended);
   expect(complained(stderr)).toEqual([]);
