@@ -70,3 +70,12 @@ export const metricsIn = (expression: string): readonly MetricUse[] =>
     metric,
     labels: [...matchers.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)].flatMap(([, label = '']) => (SCRAPED_LABELS.has(label) ? [] : [label])),
   }));
+
+/**
+ * Whether documents that name these explain a metric: a histogram is named once and asked for by its parts, and `relate_mirror_process_*` stands
+ * for all that begin so.
+ */
+export const isExplained = (metric: string, named: ReadonlySet<string>): boolean =>
+  named.has(metric) ||
+  named.has(metric.replace(/_(?:bucket|sum|count)$/, '')) ||
+  [...named].some((name) => name.endsWith('*') && metric.startsWith(name.slice(0, -1)));

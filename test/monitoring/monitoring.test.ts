@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseDocument, plain, sectionOf, tableOf } from '../docs/markdown.ts';
-import { DASHBOARD, filledIn, MONITORING, readDashboard, readRules, readRuleTests, readYaml } from './files.ts';
+import { DASHBOARD, filledIn, isExplained, metricsIn, MONITORING, readDashboard, readRules, readRuleTests, readYaml } from './files.ts';
 import { shortenRules } from './shorten.ts';
 
 const OPERATIONS = parseDocument('docs/operations.md', readFileSync(path.join(MONITORING, '..', '..', 'docs', 'operations.md'), 'utf8'));
@@ -52,6 +52,25 @@ describe('alerts', () => {
           ({ alertname, exp_alerts: alerts, eval_time: at }) => alertname === name && alerts.length === 0 && !['1h', '47h'].includes(at),
         ),
       ).toBe(true);
+  });
+});
+
+describe('metrics', () => {
+  const named = new Set(tableOf(sectionOf(OPERATIONS, 'Metrics'), 'metric').map(([name = '']) => plain(name)));
+  const uses = [
+    ...RULES.map(({ alert, expr }) => ({ where: alert, query: expr })),
+    ...readDashboard().promql.map(({ panel, query }) => ({ where: panel, query })),
+  ].flatMap(({ where, query }) => metricsIn(query).map(({ metric }) => ({ where, metric })));
+
+  it('that rules and dashboard ask for are in docs/operations.md', () => {
+    expect(uses.length).toBeGreaterThan(50);
+    expect(uses.filter(({ metric }) => !isExplained(metric, named))).toEqual([]);
+    expect(isExplained('relate_mirror_no_such_thing', named)).toBe(false);
+  });
+
+  it('of the unit tests are those of the rules, or what a rule leaves aside', () => {
+    const tested = metricsIn(readFileSync(path.join(MONITORING, 'alerts.test.yml'), 'utf8')).map(({ metric }) => metric);
+    expect(tested.filter((metric) => !isExplained(metric, named))).toEqual([]);
   });
 });
 
