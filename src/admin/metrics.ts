@@ -5,7 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Telemetry } from '../ports/telemetry.ts';
 import type { PoolCounts } from '../ports/operations.ts';
-import type { CrmHealth } from '../runtime/crm-health.ts';
+import type { CrmHealth, LastCall } from '../runtime/crm-health.ts';
 import type { Role } from './readiness.ts';
 import type { Sight } from './watch.ts';
 
@@ -47,6 +47,12 @@ const ofStatus =
   (read: (overview: NonNullable<Sight['overview']>) => number | null): Reading =>
   ({ sight: { overview } }) =>
     overview === null ? null : read(overview);
+
+/** Who led once and does not any more knows nothing of the CRM by now. */
+const ofLastCall =
+  (read: (last: LastCall) => boolean): Reading =>
+  ({ role, crm }) =>
+    role !== 'leading' || crm === null ? null : Number(read(crm));
 
 const budgetOf = ({ role, budget, sight }: Facts): BudgetUse | null => {
   if (role === 'leading') return budget;
@@ -99,12 +105,12 @@ const GAUGES: { readonly [name: string]: { readonly help: string; readonly read:
     read: ofStatus(({ status }) => Number(status.identity_hold !== null)),
   },
   crm_up: {
-    help: '1: the last call was answered by the CRM itself; 0: refused, unreachable or answered by something else; absent before the first',
-    read: ({ crm }) => (crm === null ? null : Number(crm.up)),
+    help: '1: the last call was answered by the CRM itself; 0: refused, unreachable or answered by something else; absent where no calls are made',
+    read: ofLastCall(({ up }) => up),
   },
   crm_refused: {
-    help: '1: the CRM refuses the token or its user; nothing works until a person acts; absent before the first call',
-    read: ({ crm }) => (crm === null ? null : Number(crm.needsPerson)),
+    help: '1: the CRM refuses the token or its user; nothing works until a person acts; absent where no calls are made',
+    read: ofLastCall(({ needsPerson }) => needsPerson),
   },
   database_up: { help: '1: Postgres answers', read: ({ sight }) => Number(sight.isDatabaseUp) },
 };
