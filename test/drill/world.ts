@@ -39,6 +39,7 @@ const FIRST_LOAD_MS_MAX = { small: 90_000, full: 300_000 } as const;
 /** In full an edit that failed often waits for its next try as long as RETRY_MAX_MS says by default. */
 const RECOVERY_MS_MAX = { small: 120_000, full: 420_000 } as const;
 const RESOLVE_MS_MAX = 60_000;
+const CLOSE_MS_MAX = 15_000;
 const LOOK_EVERY_MS = 200;
 
 /** What people would wait for, in a small drill. */
@@ -249,7 +250,8 @@ export const openDrillWorld = async (pace: Pace, options: DrillOptions = {}): Pr
       return { seconds, violations: [...violations, ...failures.splice(0)] };
     },
     close: async () => {
-      await world.quiet();
+      // Where the database never came back, they wait for it for ever.
+      await Promise.race([world.quiet(), pause(CLOSE_MS_MAX, undefined, { ref: false })]);
       await pairs.stop();
       if (running.child !== null) running.child.kill('SIGKILL');
       await running.child?.ended;

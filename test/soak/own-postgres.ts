@@ -1,7 +1,7 @@
 /** A PostgreSQL of one run's own, with fsync on, that can die like one whose host or kernel ended it, and come back on the same port. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -47,15 +47,30 @@ const kill = (pid: number, signal: NodeJS.Signals): void => {
 export interface OwnPostgresOptions extends Pick<EmbeddedPostgresOptions, 'settings' | 'major'> {
   /** Of its own, which is removed with it. Default: one in the system's folder for such. */
   readonly directory?: string;
+  /** Where the write-ahead log goes: a folder that is not there yet, on another file system perhaps. Default: with the data. */
+  readonly walDirectory?: string;
 }
 
-export const startOwnPostgres = async (options: OwnPostgresOptions = {}): Promise<OwnPostgres> => {
+/** Of a server that is down. As root, everything keeps its owner. */
+const moveLog = async (dataDirectory: string, walDirectory: string): Promise<void> => {
+  const log = path.join(dataDirectory, 'pg_wal');
+  await promisify(execFile)('cp', ['-a', log, walDirectory]);
+  await rm(log, { recursive: true });
+  await symlink(walDirectory, log);
+};
+
+export const startOwnPostgres = async ({ walDirectory, ...options }: OwnPostgresOptions = {}): Promise<OwnPostgres> => {
   // Not made here: whoever makes it lets the server's account in.
   const directory = options.directory ?? path.join(tmpdir(), `relate-mirror-soak-${randomUUID()}`);
   const start = async (port?: number): Promise<EmbeddedPostgres> =>
     await startEmbeddedPostgres({ fsync: true, ...options, directory, ...(port === undefined ? {} : { port }) });
   let server = await start();
   const { port, dataDirectory } = server;
+  if (walDirectory !== undefined) {
+    await server.stop();
+    await moveLog(dataDirectory, walDirectory);
+    server = await start(port);
+  }
   let isUp = true;
   const watch = (): void => void server.exited.then(() => (isUp = false));
   watch();
@@ -89,7 +104,7 @@ export const startOwnPostgres = async (options: OwnPostgresOptions = {}): Promis
     },
     remove: async () => {
       await server.stop();
-      await rm(directory, { recursive: true, force: true });
+      for (const folder of [directory, walDirectory ?? directory]) await rm(folder, { recursive: true, force: true });
     },
   };
 };
