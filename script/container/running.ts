@@ -112,6 +112,12 @@ const checkHttp = async (stack: Stack): Promise<string> => {
     if (status !== 200) throw new Error(`GET ${path}: ${status}`);
     statuses.push(`${path} ${status}`);
   }
+  const files = [...(await get('/')).text.matchAll(/(?:src|href)="([^":#]+)"/g)].map(
+    ([, file = '']) => new URL(file, 'http://page/').pathname,
+  );
+  for (const file of files) if ((await get(file)).status !== 200) throw new Error(`the page wants ${file}, which is not there`);
+  statuses.push(`${files.length} files of the page`);
+  if (files.length === 0) throw new Error('the page has neither script nor style');
   if (!/^relate_mirror_leader 1$/m.test((await get('/metrics')).text)) throw new Error('the metrics do not tell of a leader');
   const token = await stack.secret('relate-mirror', 'admin_token');
   const [without, withToken] = [await get('/api/status'), await get('/api/status', token)];
