@@ -120,9 +120,9 @@ const checkHttp = async (stack: Stack): Promise<string> => {
   if (files.length === 0) throw new Error('the page has neither script nor style');
   if (!/^relate_mirror_leader 1$/m.test((await get('/metrics')).text)) throw new Error('the metrics do not tell of a leader');
   const token = await stack.secret('relate-mirror', 'admin_token');
-  const [without, withToken] = [await get('/api/status'), await get('/api/status', token)];
-  if (without.status !== 401 || withToken.status !== 200) throw new Error(`/api/status: ${without.status} and ${withToken.status}`);
-  return `${statuses.join(', ')}; /api/status ${without.status} without the token and ${withToken.status} with it`;
+  const [without, withToken] = [await get('/api/parked'), await get('/api/parked', token)];
+  if (without.status !== 401 || withToken.status !== 200) throw new Error(`/api/parked: ${without.status} and ${withToken.status}`);
+  return `${statuses.join(', ')}; /api/parked ${without.status} without the token and ${withToken.status} with it`;
 };
 
 /** Stops a container and says how it ended. @throws Error unless with 0 and in time */
