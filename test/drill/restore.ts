@@ -156,7 +156,8 @@ const drill = async (world: DrillWorld, backup: Backup, alerts: readonly string[
   await decide('approve', (await hold()).id);
   const recovery = await world.recovered();
   violations.push(...recovery.violations);
-  const notes = ['an edit, a create and a delete were pending in it', `${writes() - before} writes after the approval`];
+  const ops = planned.map(({ op }) => op).toSorted((a, b) => a.localeCompare(b));
+  const notes = [`pending in it, and in the plan after the sweep: ${ops.join(', ')}`, `${writes() - before} writes after the approval`];
   return { violations, alertSeconds, recoverySeconds: recovery.seconds, notes };
 };
 
