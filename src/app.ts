@@ -4,6 +4,7 @@
  */
 import { createMetrics } from './admin/metrics.ts';
 import type { Role } from './admin/readiness.ts';
+import { createRecentRows } from './admin/recent-rows.ts';
 import { createAdmin, type Admin } from './admin/server.ts';
 import type { Config } from './config.ts';
 import { createCrm } from './crm/contacts.ts';
@@ -200,6 +201,7 @@ export const createPreview = ({ config, databaseUrl, clock, random, log }: Omit<
 const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, versions: NonNullable<AppOptions['http']>) => {
   const metrics = createMetrics(versions);
   const crmHealth = createCrmHealth(clock);
+  const rows = createRecentRows(clock);
   const watchPool = createPool({
     connectionString: databaseUrl,
     max: WATCH_POOL_MAX,
@@ -215,13 +217,14 @@ const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, 
       operations: createOperations({ watchPool, pool }),
       metrics,
       crmHealth,
+      rows,
       role: () => roleOf(lease.status()),
       budget: () => ({ limit: pacing.status().limitPerMinute, used: pacing.status().usedInWindow }),
       clock,
       log,
     });
   return {
-    listeners: [metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded }],
+    listeners: [metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded, rowsMoved: rows.rowsMoved }],
     serve,
     close: async () => {
       if (!watchPool.ended) await watchPool.end();

@@ -145,6 +145,7 @@ describe('over HTTP', () => {
       operations: { ping: never, overview: never, pool: () => ({ total: 0, idle: 0, waiting: 0 }) } as unknown as Operations,
       metrics,
       crmHealth: { last: () => null },
+      rows: { list: () => [] },
       role: () => 'starting',
       budget: () => ({ limit: 0, used: 0 }),
       clock: systemClock,

@@ -6,6 +6,7 @@ import type { Access, AccessRules } from './access.ts';
 import type { Events } from './events.ts';
 import { maskItem, type Listed } from './privacy.ts';
 import { Problem } from './problem.ts';
+import { MINUTES_KEPT, type RecentRows } from './recent-rows.ts';
 import type { Watch } from './watch.ts';
 
 export interface ApiOptions {
@@ -13,10 +14,11 @@ export interface ApiOptions {
   readonly watch: Watch;
   readonly access: AccessRules;
   readonly events: Events;
+  readonly rows: Pick<RecentRows, 'list'>;
 }
 
 const ITEMS_MAX = 100;
-const MINUTES_MAX = 1440;
+const MINUTES_MAX = MINUTES_KEPT;
 const IDS_MAX = 1000;
 
 const id = z.int().positive();
@@ -35,7 +37,7 @@ const ListParams = z.strictObject({
     .regex(/^[a-z]{1,20}$/)
     .optional(),
 });
-const CallsParams = z.strictObject({ minutes: whole(MINUTES_MAX).optional() });
+const MinutesParams = z.strictObject({ minutes: whole(MINUTES_MAX).optional() });
 const IdParams = z.object({ id: whole(Number.MAX_SAFE_INTEGER) });
 const Nothing = z.strictObject({}).nullish();
 const Resync = z.strictObject({ links: z.boolean().optional() }).nullish();
@@ -69,7 +71,7 @@ const guard = (access: AccessRules, level: Access) => async (request: FastifyReq
   if (access.admit(level, { authorization, host })) admins.add(request);
 };
 
-const addLists = (app: FastifyInstance, { operations, access }: ApiOptions): void => {
+const addLists = (app: FastifyInstance, { operations, access, rows }: ApiOptions): void => {
   const onRequest = guard(access, 'list');
   const lists: { readonly [L in Listed]: (query: ListQuery) => ReturnType<Operations['runs']> } = {
     runs: (query) => operations.runs(query),
@@ -85,7 +87,10 @@ const addLists = (app: FastifyInstance, { operations, access }: ApiOptions): voi
     });
   }
   app.get('/api/calls', { onRequest }, async (request) => ({
-    items: await operations.calls(parse(CallsParams, request.query).minutes ?? 60),
+    items: await operations.calls(parse(MinutesParams, request.query).minutes ?? 60),
+  }));
+  app.get('/api/rows', { onRequest }, async (request) => ({
+    items: rows.list(parse(MinutesParams, request.query).minutes ?? 60),
   }));
 };
 

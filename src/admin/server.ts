@@ -17,6 +17,7 @@ import { addAssets } from './assets.ts';
 import { createEvents, type Events } from './events.ts';
 import type { BudgetUse, Metrics } from './metrics.ts';
 import { internalProblem, Problem, PROBLEM_TYPE, problemBody, problemOf, sendProblem, toProblem } from './problem.ts';
+import type { RecentRows } from './recent-rows.ts';
 import { unreadyReasons, type Role } from './readiness.ts';
 import { createWatch, type Watch } from './watch.ts';
 
@@ -28,6 +29,7 @@ export interface AdminOptions {
   readonly operations: Operations;
   readonly metrics: Metrics;
   readonly crmHealth: Pick<CrmHealth, 'last'>;
+  readonly rows: Pick<RecentRows, 'list'>;
   readonly role: () => Role;
   readonly budget: () => BudgetUse;
   readonly clock: Clock;

@@ -37,6 +37,12 @@ describe('what is seen', () => {
     expect((await world.get('/api/session')).json).toEqual({ admin: true, admin_configured: true });
   });
 
+  it('/api/rows: what was carried over, by the minute', async () => {
+    const rows = await itemsOf('/api/rows?minutes=60', null);
+    expect(rows.filter(({ direction }) => direction === 'pull').reduce((sum, { rows: each }) => sum + Number(each), 0)).toBe(40);
+    expect((await world.get('/api/rows?minutes=2000')).status).toBe(400);
+  });
+
   it('/api/runs: newest first, as many as are asked for', async () => {
     await world.sql(`insert into sync.runs (kind, state, finished_at) select 'changes', 'done', now() from generate_series(1, 120)`);
     const all = await itemsOf('/api/runs');

@@ -1,0 +1,98 @@
+/**
+ * Server-sent events over fetch: EventSource cannot send the admin token. Connects again by itself, later each time, and says whether it is
+ * connected.
+ */
+import { authorization } from './api.js';
+
+/** The daemon sends something every 15 s, a comment where there is nothing new. */
+const SILENCE_MS_MAX = 25_000;
+const RETRY_MS_MIN = 1000;
+const RETRY_MS_MAX = 15_000;
+
+/**
+ * Parses what has arrived so far. Exported for its test.
+ *
+ * @param {string} text
+ * @returns {{ events: readonly { name: string, data: string }[], rest: string }}
+ */
+export const parseEvents = (text) => {
+  const blocks = text.replaceAll('\r\n', '\n').split('\n\n');
+  const rest = blocks.pop() ?? '';
+  const events = blocks.flatMap((block) => {
+    let name = 'message';
+    /** @type {string[]} */
+    const data = [];
+    for (const line of block.split('\n')) {
+      if (line.startsWith('event:')) name = line.slice(6).trim();
+      else if (line.startsWith('data:')) data.push(line.slice(5).trimStart());
+    }
+    return data.length === 0 ? [] : [{ name, data: data.join('\n') }];
+  });
+  return { events, rest };
+};
+
+/**
+ * @param {object} options
+ * @param {(name: string, data: unknown) => void} options.onEvent
+ * @param {(connected: boolean, retryAtMs: number | null) => void} options.onState
+ * @returns {{ start(): void, restart(): void }}
+ */
+export const createStream = ({ onEvent, onState }) => {
+  /** @type {AbortController | null} */
+  let current = null;
+  let failures = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+
+  /** @param {AbortController} mine */
+  const run = async (mine) => {
+    let silence = setTimeout(() => mine.abort(), SILENCE_MS_MAX);
+    try {
+      const headers = { accept: 'text/event-stream', ...authorization() };
+      const response = await fetch('api/events', { headers, cache: 'no-store', signal: mine.signal });
+      if (!response.ok || response.body === null) throw new Error(`The daemon answered ${response.status}`);
+      failures = 0;
+      onState(true, null);
+      let text = '';
+      for await (const chunk of readerOf(response.body)) {
+        clearTimeout(silence);
+        silence = setTimeout(() => mine.abort(), SILENCE_MS_MAX);
+        const { events, rest } = parseEvents(text + chunk);
+        text = rest;
+        for (const { name, data } of events) onEvent(name, JSON.parse(data));
+      }
+    } finally {
+      clearTimeout(silence);
+    }
+  };
+
+  const connect = () => {
+    clearTimeout(timer);
+    current?.abort();
+    const mine = new AbortController();
+    current = mine;
+    const again = () => {
+      if (current !== mine) return;
+      const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** failures);
+      failures += 1;
+      onState(false, Date.now() + waitMs);
+      timer = setTimeout(connect, waitMs);
+    };
+    void run(mine).then(again, again);
+  };
+  return { start: connect, restart: connect };
+};
+
+/**
+ * @param {ReadableStream<Uint8Array>} body
+ * @returns {AsyncGenerator<string, void>}
+ */
+async function* readerOf(body) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    yield decoder.decode(value, { stream: true });
+  }
+}
