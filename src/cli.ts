@@ -43,6 +43,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     stopping.abort();
   });
 }
+// Left to itself Node prints the error with its message, its properties and the line of code: requests with their token, rows with people's data.
+process.on('uncaughtException', (error) => {
+  io.err(JSON.stringify({ level: 'error', ...errorFields(error), msg: 'an unexpected error ended the program' }));
+  process.exit(EXIT.failed);
+});
 // Whoever reads our output may stop reading: `relate-mirror status | head -1`.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 

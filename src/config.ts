@@ -112,7 +112,7 @@ const contradictions = (values: Partial<SettingValues>): readonly ConfigProblem[
   const { CRM_URL, CRM_ALLOW_HTTP, RETRY_MIN_MS, RETRY_MAX_MS, DATABASE_URL, DATABASE_LISTEN_URL } = values;
   if (CRM_URL?.startsWith('http:') && CRM_ALLOW_HTTP !== true && !LOOPBACK.test(new URL(CRM_URL).hostname)) {
     const message = 'would send the token unencrypted; allowed is https, http to loopback, or http anywhere with CRM_ALLOW_HTTP=true';
-    problems.push({ setting: 'CRM_URL', value: CRM_URL, message });
+    problems.push({ setting: 'CRM_URL', value: withoutCredentials(CRM_URL), message });
   }
   if (RETRY_MIN_MS !== undefined && RETRY_MAX_MS !== undefined && RETRY_MIN_MS > RETRY_MAX_MS) {
     problems.push({ setting: 'RETRY_MIN_MS', value: String(RETRY_MIN_MS), message: `must not be over RETRY_MAX_MS (${RETRY_MAX_MS})` });
@@ -123,8 +123,8 @@ const contradictions = (values: Partial<SettingValues>): readonly ConfigProblem[
   return problems;
 };
 
-/** An address may hold a password where none belongs. */
-const withoutCredentials = (text: string): string => text.replace(/\/\/[^/]*@/g, '//…@');
+/** An address may hold a password where none belongs, or a token behind its question mark. */
+const withoutCredentials = (text: string): string => text.replace(/\/\/.*@/g, '//…@').replace(/(:\/\/[^?#]*)[?#].*$/s, '$1?…');
 
 type Raw = { readonly text: string | null } | { readonly problem: ConfigProblem };
 

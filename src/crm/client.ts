@@ -188,7 +188,7 @@ const readAnswer = async (answer: HttpAnswer, write: boolean, bytesMax: number):
   const header = (name: string): string | undefined => [answer.headers[name] ?? []].flat()[0];
   const status = answer.statusCode;
   const date = parseDate(header('date'));
-  const meta: AnswerMeta = { status, date, appVersion: header('x-app-version') ?? null };
+  const meta: AnswerMeta = { status, date, appVersion: versionIn(header('x-app-version')) };
   const rate = { sent: true, limit: count(header('x-ratelimit-limit')), remaining: count(header('x-ratelimit-remaining')) };
   const body = await unpackBody(answer.body, header('content-encoding'), bytesMax);
   if (status >= 200 && status < 300) {
@@ -209,6 +209,10 @@ const UNREADABLE = { corrupt: 'its compression cannot be undone', not_json: 'not
 
 const unreadable = (write: boolean, status: number, problem: BodyProblem): CrmFailure =>
   problem === 'too_large' ? failure(unsure(write), 'answer_too_large', { status }) : badAnswer(write, status, UNREADABLE[problem], false);
+
+/** It is logged: nothing but a version gets that far. */
+const versionIn = (text: string | undefined): string | null =>
+  /^v?\d{1,6}(\.\d{1,6}){0,3}([-+][a-z]{1,8}\.?\d{0,4})?$/i.test(text ?? '') ? (text ?? null) : null;
 
 /** A clock outside of these years is none: watermarks are kept by it, and Postgres has to hold them. */
 const [CLOCK_MIN, CLOCK_MAX] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
@@ -245,7 +249,7 @@ const createReporter = (log: Log | undefined): ((request: CrmRequest, call: Call
     const seen = result.meta?.appVersion ?? null;
     if (seen === null || seen === version) return;
     version = seen;
-    log.info({ appVersion: seen.slice(0, 40) }, 'CRM version');
+    log.info({ appVersion: seen }, 'CRM version');
   };
 };
 
