@@ -8,7 +8,9 @@ const TAKE = 50;
 export const runSearch = async (io: Io, crm: Crm, term: string, { json }: { readonly json: boolean }): Promise<ExitCode> => {
   const answer = await crm.search({ q: term, take: TAKE, order: { field: 'id', direction: 'asc' } }, { lane: 'edit', signal: io.signal });
   if (!answer.ok) {
-    if (!io.signal.aborted) io.err(`The search failed: ${answer.failure.code}. ${explainCode(answer.failure.code)}.`);
+    const { code, status, message } = answer.failure;
+    // Without an answer the words are our own, and say more than the code.
+    if (!io.signal.aborted) io.err(`The search failed: ${code}. ${status === null ? message : `${explainCode(code)}.`}`);
     return io.signal.aborted ? EXIT.done : EXIT.failed;
   }
   const { records } = answer.value;

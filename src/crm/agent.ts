@@ -25,8 +25,9 @@ export interface ReadyAgent {
 /** `connectMs` (at most 10 s) limits name look-up, TCP and TLS together. */
 export const createReadyAgent = (protocol: string, connectMs: number): ReadyAgent => {
   const secure = protocol === 'https:';
+  // Said outright, because NODE_TLS_REJECT_UNAUTHORIZED=0 would turn the check off where nothing is said.
   const options: AgentOptions = { keepAlive: true, timeout: IDLE_MS };
-  const agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
+  const agent = secure ? new HttpsAgent({ ...options, rejectUnauthorized: true }) : new HttpAgent(options);
   const dial = agent.createConnection.bind(agent);
   const opening = new Set<Duplex>();
   agent.createConnection = (target, done) => {

@@ -101,12 +101,18 @@ export interface Broken {
 }
 
 export const classifyException = (error: unknown, { write, sent, gaveUp }: Broken): CrmFailure => {
-  if (!sent)
-    return gaveUp ? failure('retry', 'aborted') : failure('retry', 'connection_refused', withSystemCode('connection_refused', error));
+  if (!sent) {
+    if (gaveUp) return failure('retry', 'aborted');
+    const code = TLS_CODE.test(systemCode(error) ?? '') ? 'tls_refused' : 'connection_refused';
+    return failure('retry', code, withSystemCode(code, error));
+  }
   if (gaveUp) return failure(unsure(write), 'connection_reset');
   const code = brokenBy(error);
   return failure(unsure(write), code, withSystemCode(code, error));
 };
+
+/** OpenSSL's verdicts on a certificate, Node's on its name, and a handshake that failed. */
+const TLS_CODE = /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_|HOSTNAME_MISMATCH|PATH_LENGTH_|ERR_TLS_|ERR_SSL_|EPROTO)/;
 
 const brokenBy = (error: unknown): ErrorCode => {
   if (error instanceof TimeoutError) return 'timeout';

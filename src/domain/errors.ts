@@ -16,6 +16,8 @@ export type FailureClass = (typeof FAILURE_CLASSES)[number];
 /** Every code that can stand in `error_code`, with what an operator should know. */
 export const ERROR_CODES = {
   connection_refused: 'No connection to the CRM could be opened; nothing was sent.',
+  tls_refused:
+    "The CRM's certificate is not trusted (its authority, host name or date), or TLS could not be agreed on; nothing was sent. An authority of your own is added with NODE_EXTRA_CA_CERTS.",
   timeout: 'The CRM did not answer in CRM_TIMEOUT_MS.',
   connection_reset: 'The connection broke before the answer was complete.',
   aborted: 'The call was given up because the daemon stops; it had not been sent.',

@@ -20,6 +20,7 @@ type Verdict = 'up' | 'down' | 'refused' | 'says nothing';
 
 const VERDICTS: { readonly [C in ErrorCode]: Verdict } = {
   connection_refused: 'down',
+  tls_refused: 'down',
   timeout: 'down',
   connection_reset: 'down',
   unavailable: 'down',
