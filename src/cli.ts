@@ -14,7 +14,7 @@ import { runDoctor, type DoctorOptions } from './commands/doctor/doctor.ts';
 import { explain } from './commands/explain.ts';
 import { printGrants } from './commands/grants.ts';
 import { decideHold, listHolds } from './commands/holds.ts';
-import { EXIT, Told, type ExitCode, type Io } from './commands/io.ts';
+import { EXIT, printable, Told, type ExitCode, type Io } from './commands/io.ts';
 import { runPlan, type PlanOptions } from './commands/plan.ts';
 import { createProgram } from './commands/program.ts';
 import type { SandboxOptions } from './commands/sandbox.ts';
@@ -52,8 +52,8 @@ process.on('uncaughtException', (error) => {
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const io: Io = {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  err: (line) => void process.stderr.write(`${line}\n`),
+  out: (line) => void process.stdout.write(`${printable(line)}\n`),
+  err: (line) => void process.stderr.write(`${printable(line)}\n`),
   outIsTerminal: process.stdout.isTTY,
   columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
   errIsTerminal: process.stderr.isTTY,

@@ -36,3 +36,21 @@ export const untilStopped = async ({ signal }: Io): Promise<void> => {
 export class Told extends Error {
   override readonly name = 'Told';
 }
+
+/** What a terminal obeys, or shows in another order than it stands there: controls, line separators, marks and overrides of direction. */
+const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/** Our own colours. None of them hides anything. */
+// oxlint-disable-next-line no-control-regex
+const OWN_STYLE = /(\u001b\[(?:0|1|2|22|31|32|33|36|39)m)/;
+
+/**
+ * Text for a terminal. What came from the CRM or from a row may hold anything, so whatever is not plain text is shown as its escape, which
+ * in a line of JSON means the same as before.
+ */
+export const printable = (text: string): string =>
+  text
+    .split(OWN_STYLE)
+    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll(UNPRINTABLE, toEscape)))
+    .join('');
+
+const toEscape = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
