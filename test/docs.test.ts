@@ -225,15 +225,25 @@ describe('SPEC.md', () => {
   });
 
   it.each(promises)('names tests that exist: %s', (title) => {
-    const section = unwrapped(sectionOf(SPEC, title));
-    const files = [...section.matchAll(/`(test\/[^`]+\.ts)`/g)];
-    expect(files.length).toBeGreaterThan(0);
-    const missing = [...section.matchAll(/`(test\/[^`]+\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)].flatMap(([, file = '', quoted = '']) => {
-      const source = read(file).replaceAll('\\', '');
-      const names = [...quoted.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name);
-      return names.filter((name) => !["'", '"', '`'].some((quote) => source.includes(`${quote}${name}${quote}`)));
-    });
-    expect(missing).toEqual([]);
+    expect(missingTests(unwrapped(sectionOf(SPEC, title)))).toEqual([]);
+  });
+});
+
+/** Names of tests behind a file (`test/x.test.ts`: "one", "two") that are not in it. */
+const missingTests = (text: string): readonly string[] => {
+  expect([...text.matchAll(/`(test\/[^`]+\.ts)`/g)].length).toBeGreaterThan(0);
+  return [...text.matchAll(/`(test\/[^`]+\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)].flatMap(([, file = '', quoted = '']) => {
+    const source = read(file).replaceAll('\\', '');
+    const names = [...quoted.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name);
+    return names.filter((name) => !["'", '"', '`'].some((quote) => source.includes(`${quote}${name}${quote}`)));
+  });
+};
+
+describe('security.md', () => {
+  it('names a test for every threat, and they exist', () => {
+    const threats = tableOf(sectionOf(documentAt('docs/security.md'), 'Threats'), 'threat');
+    expect(threats.length).toBeGreaterThan(10);
+    expect(threats.flatMap(([, , tests = '']) => missingTests(tests))).toEqual([]);
   });
 });
 

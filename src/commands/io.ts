@@ -38,6 +38,7 @@ export class Told extends Error {
 }
 
 /** What a terminal obeys, or shows in another order than it stands there: controls, line separators, marks and overrides of direction. */
+// oxlint-disable-next-line no-control-regex
 const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 /** Our own colours. None of them hides anything. */
 // oxlint-disable-next-line no-control-regex

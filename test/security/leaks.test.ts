@@ -84,7 +84,7 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
 
   beforeAll(async () => {
     database = await createTestDatabase();
-    pool = createPool({ connectionString: database.url, max: 3, applicationName: 'test' });
+    pool = createPool({ connectionString: database.url, max: 3, applicationName: 'test', lockTimeoutMs: 10_000 });
     await sql(`drop role if exists ${ROLE}`).catch(() => undefined);
     await sql(`create role ${ROLE} login superuser password '${SECRETS.databasePassword}'`);
     account = createSandboxAccount({ customFields: [{ name: 'cf_note', type: 'Text', label: 'Note' }] });
@@ -162,7 +162,8 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
     await sql(`update crm.contacts set last_name = $1 where crm_id = $2`, [`${PERSONAL.last_name} here`, crmIdOf()]);
     account.update(crmIdOf(), { last_name: `${PERSONAL.last_name} there` });
     await sql('select sync.resume()');
-    await until('the conflict', async () => (await sql(`select from sync.conflicts where state = 'open'`)).length > 0);
+    const conflict = await until('the conflict', async () => (await sql(`select from sync.conflicts where state = 'open'`)).length > 0);
+    expect(conflict).toBe(true);
   });
 
   it("what Postgres, a constraint or somebody's trigger refuses", async () => {
@@ -173,7 +174,8 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
     const [first, second] = account.contacts().slice(1);
     account.update(first?.id ?? 0, { state: PERSONAL.said });
     account.update(second?.id ?? 0, { city: 'tell', email: `y${PERSONAL.email}`, street: PERSONAL.street });
-    await until('both refusals', async () => (await sql(`select from sync.parked where error_code = 'database_refused'`)).length >= 2);
+    const refused = async () => (await sql(`select from sync.parked where error_code = 'database_refused'`)).length >= 2;
+    expect(await until('both refusals', refused)).toBe(true);
   });
 
   it('what the brake holds', async () => {
@@ -184,21 +186,21 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
     await sql(`update crm.contacts set street = $1 where crm_id = any($2)`, [PERSONAL.street, ids]);
     await until('the pushes', () => ids.every((id) => account.contact(id)?.street === PERSONAL.street));
     await sql(`delete from crm.contacts where crm_id = any($1)`, [ids]);
-    await until('the hold', async () => (await sql(`select from sync.holds where state = 'open'`)).length > 0);
+    expect(await until('the hold', async () => (await sql(`select from sync.holds where state = 'open'`)).length > 0)).toBe(true);
   });
 
   it.each(ATTACKS)('an answer that is %s', async (_name, attack) => {
     const before = crm.attacked();
     crm.attack(() => true, attack);
     await sql(`update crm.contacts set street = street || ' ' where crm_id = $1`, [crmIdOf()]);
-    await until('two attacks', () => crm.attacked() >= before + 2);
+    expect(await until('two attacks', () => crm.attacked() >= before + 2)).toBe(true);
     crm.behave();
   });
 
   it('a CRM that is away, and a session that is ended', async () => {
     await crm.close();
     await sql(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'relate-mirror%'`);
-    await until('the broken connection', () => daemon.output().stderr.includes('connection_refused'));
+    expect(await until('the broken connection', () => daemon.output().stderr.includes('connection_refused'))).toBe(true);
   });
 
   it('what it says over HTTP', async () => {
@@ -216,6 +218,8 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
       '/api/holds',
       '/api/conflicts',
       '/api/calls',
+      '/api/rows',
+      '/api/rows',
       '/api/nothing',
       `/api/runs?limit=${SECRETS.settings}`,
     ]) {

@@ -29,6 +29,7 @@ it('leaves nothing that a terminal obeys but our own colours, and no JSON is ano
     fc.property(nasty, (text) => {
       // oxlint-disable-next-line no-control-regex
       const rest = printable(text).replaceAll(/\u001b\[(?:0|1|2|22|31|32|33|36|39)m/g, '');
+      // oxlint-disable-next-line no-control-regex
       expect(rest).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/);
       expect(JSON.parse(printable(JSON.stringify({ [text]: text })))).toEqual({ [text]: text });
     }),
