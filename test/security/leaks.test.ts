@@ -219,7 +219,6 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
       '/api/conflicts',
       '/api/calls',
       '/api/rows',
-      '/api/rows',
       '/api/nothing',
       `/api/runs?limit=${SECRETS.settings}`,
     ]) {
