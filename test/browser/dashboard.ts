@@ -55,7 +55,10 @@ export const visit = async (
   const watched = await openPage(browser, { viewport: { width, height: 900 }, colorScheme: dark ? 'dark' : 'light' });
   if (signedIn) await watched.page.addInitScript((token) => sessionStorage.setItem('relate-mirror admin token', token), ADMIN_TOKEN);
   await watched.page.goto(url);
-  await ready(watched.page, signedIn);
+  await ready(watched.page, signedIn).catch(async (error: unknown) => {
+    const said = `${await watched.page.locator('body').innerText()}\n${watched.complaints.join('\n')}\n${watched.requests.join('\n')}`;
+    throw new Error(`The page did not come to life. It showed, complained and asked:\n${said}`, { cause: error });
+  });
   return watched;
 };
 

@@ -6,6 +6,8 @@ import { authorization } from './api.js';
 
 /** The daemon sends something every 15 s, a comment where there is nothing new. */
 const SILENCE_MS_MAX = 25_000;
+/** It answers at once, or not at all. */
+const ANSWER_MS_MAX = 5_000;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 15_000;
 
@@ -46,12 +48,14 @@ export const createStream = ({ onEvent, onState }) => {
 
   /** @param {AbortController} mine */
   const run = async (mine) => {
-    let silence = setTimeout(() => mine.abort(), SILENCE_MS_MAX);
+    let silence = setTimeout(() => mine.abort(), ANSWER_MS_MAX);
     try {
       const headers = { accept: 'text/event-stream', ...authorization() };
       const response = await fetch('api/events', { headers, cache: 'no-store', signal: mine.signal });
       if (!response.ok || response.body === null) throw new Error(`The daemon answered ${response.status}`);
       failures = 0;
+      clearTimeout(silence);
+      silence = setTimeout(() => mine.abort(), SILENCE_MS_MAX);
       onState(true, null);
       let text = '';
       for await (const chunk of readerOf(response.body)) {
