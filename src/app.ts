@@ -10,24 +10,25 @@ import type { Config } from './config.ts';
 import { createCrm } from './crm/contacts.ts';
 import { createPacing, type Pacing } from './crm/pacing.ts';
 import { probeCapabilities } from './crm/probe.ts';
-import { errorFields } from './domain/error-fields.ts';
 import type { CrmFailure } from './domain/errors.ts';
 import type { Clock, Log, Random } from './ports/ambient.ts';
 import type { Crm } from './ports/crm.ts';
+import type { Lease, LeaseStatus } from './ports/lease.ts';
 import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
 import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
 import { createHistoryKeeper } from './postgres/history.ts';
 import { createCallRecorder } from './postgres/calls.ts';
-import { createListener, type Listener } from './postgres/listen.ts';
-import { createLease, type Lease, type LeaseStatus } from './postgres/lock.ts';
+import { createListener } from './postgres/listen.ts';
+import { createLease } from './postgres/lock.ts';
 import { createMirrorView } from './postgres/mirror-view.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperations } from './postgres/operations.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
 import { createCrmHealth } from './runtime/crm-health.ts';
-import { createDaemon, STOP_GRACE_MS, type Daemon } from './runtime/daemon.ts';
+import { createDaemon } from './runtime/daemon.ts';
+import { aroundIt, createLeading, lead } from './runtime/leadership.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { countRows } from './sync/counted.ts';
 import { checkIdentity } from './sync/identity.ts';
@@ -63,11 +64,6 @@ export interface App {
   asLeader(signal: AbortSignal, work: (deps: SyncDeps) => Promise<void>): Promise<void>;
   /** Ends all connections. Safe to call twice. */
   close(): Promise<void>;
-}
-
-/** Another process leads this mirror. */
-export class LeaderExists extends Error {
-  override readonly name = 'LeaderExists';
 }
 
 /** CRM_URL is not the account that this mirror was filled from. The message says so for people. */
@@ -247,79 +243,3 @@ const toSyncSettings = (config: Config): SyncSettings => ({
   freshMs: FRESH_MS,
   pushConcurrency: PUSH_CONCURRENCY,
 });
-
-/** The outer one runs from before the inner one starts until it has stopped. */
-const aroundIt = (outer: Service, inner: Service): Service => ({
-  start: async () => {
-    await outer.start();
-    await inner.start();
-  },
-  stop: async () => {
-    await inner.stop();
-    await outer.stop();
-  },
-});
-
-/** The daemon's loops run while, and only while, the lease is held. */
-const createLeading = (lease: Lease, listener: Listener, daemon: Daemon, log: Log): Service => {
-  let turn = Promise.resolve();
-  const follow = (leads: boolean): void => {
-    // One after the other: a term ends wholly before the next begins.
-    turn = turn
-      .then(() => (leads ? daemon.lead() : daemon.follow()))
-      .catch((error: unknown) => log.error(errorFields(error), 'the loops could not be switched'));
-  };
-  let unsubscribe = (): void => {};
-  return {
-    start: async () => {
-      unsubscribe();
-      unsubscribe = lease.onChange(({ state }) => follow(state === 'leading'));
-      await listener.start();
-      await lease.start();
-    },
-    stop: async () => {
-      unsubscribe();
-      await turn;
-      // The loops first, while the lease still lets them settle what is in flight.
-      await daemon.stop();
-      await listener.stop();
-      await lease.stop();
-    },
-  };
-};
-
-interface Lead {
-  readonly lease: Lease;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
-
-/** Holds the lease for as long as the work takes; losing it ends the work at once, the signal only after a grace. */
-const lead = async ({ lease, clock, signal }: Lead, work: (term: AbortSignal, giveUp: AbortSignal) => Promise<void>): Promise<void> => {
-  const [lost, over] = [new AbortController(), new AbortController()];
-  let leads = false;
-  const begun = Promise.withResolvers<void>();
-  const unsubscribe = lease.onChange((status) => {
-    if (status.state === 'leading') {
-      leads = true;
-      begun.resolve();
-    } else if (leads) lost.abort();
-    else if (status.state === 'standby' && status.leader !== null) begun.reject(new LeaderExists(status.leader));
-  });
-  const stopped = (): void => {
-    begun.resolve();
-    void clock.sleep(STOP_GRACE_MS, over.signal).then(() => lost.abort());
-  };
-  signal.addEventListener('abort', stopped, { once: true });
-  if (signal.aborted) stopped();
-  try {
-    await lease.start();
-    await begun.promise;
-    if (leads) await work(AbortSignal.any([signal, lost.signal]), lost.signal);
-  } finally {
-    unsubscribe();
-    signal.removeEventListener('abort', stopped);
-    over.abort();
-    await lease.stop();
-  }
-};

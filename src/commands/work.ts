@@ -2,11 +2,12 @@
  * `sync`, `resync` and `audit`: a request in the database, served by the leading daemon where there is one and by this process otherwise; shown while
  * it goes, and told when it has ended.
  */
-import { LeaderExists, type App } from '../app.ts';
+import type { App } from '../app.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock } from '../ports/ambient.ts';
 import type { RunRow, Status } from '../postgres/operator.ts';
 import type { SyncDeps } from '../sync/deps.ts';
+import { LeaderExists } from '../runtime/leadership.ts';
 import { createPushMemory } from '../sync/push.ts';
 import { backfillLinks, serveRequest } from '../sync/rounds.ts';
 import type { Json } from './control.ts';

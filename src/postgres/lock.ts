@@ -7,7 +7,8 @@
  * when it is asked right before a call, it is never surer than the database.
  */
 import type { Clock, Log } from '../ports/ambient.ts';
-import { createService, type Service } from '../ports/service.ts';
+import type { Lease, LeaseStatus } from '../ports/lease.ts';
+import { createService } from '../ports/service.ts';
 import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -17,12 +18,6 @@ export interface LeaseReport {
   readonly budgetLimit: number | null;
   readonly budgetUsed: number | null;
 }
-
-export type LeaseStatus =
-  | { readonly state: 'stopped' | 'connecting' }
-  /** Somebody else leads, or did until just now. */
-  | { readonly state: 'standby'; readonly leader: string | null }
-  | { readonly state: 'leading'; readonly epoch: number };
 
 export interface LeaseOptions {
   /** A direct connection. */
@@ -35,16 +30,6 @@ export interface LeaseOptions {
   readonly report?: () => LeaseReport;
   /** Called at each change of the status; must not throw. */
   readonly onChange?: (status: LeaseStatus) => void;
-}
-
-export interface Lease extends Service {
-  /** The epoch of our term; null while we do not lead. */
-  epoch(): number | null;
-  /** Whether we lead for certain, right now. */
-  holds(): boolean;
-  status(): LeaseStatus;
-  /** Adds a handler; the answer removes it. */
-  onChange(handler: (status: LeaseStatus) => void): () => void;
 }
 
 const LEASE_MS = 3_000;

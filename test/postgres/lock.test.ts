@@ -2,7 +2,8 @@
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Clock } from '../../src/ports/ambient.ts';
-import { createLease, type Lease, type LeaseReport, type LeaseStatus } from '../../src/postgres/lock.ts';
+import type { Lease, LeaseStatus } from '../../src/ports/lease.ts';
+import { createLease, type LeaseReport } from '../../src/postgres/lock.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../database.ts';
 import { createSequence, freezableClock, silentLog, type Sequence } from './ambient.ts';
