@@ -12,9 +12,10 @@ import { brakeAllowance } from '../domain/brake.ts';
 import { canonicalFields, LINK_KINDS, NO_LINKS, type CustomFieldDefs } from '../domain/contact.ts';
 import { diffLinks } from '../domain/merge.ts';
 import type { FoundEdit, MirrorTx, Situation } from '../ports/mirror.ts';
-import { handBack, underLocks, type Job } from './attempt.ts';
+import { underLocks, type Job } from './attempt.ts';
 import type { SyncDeps } from './deps.ts';
 import { fieldsToPush } from './plan.ts';
+import { handBack } from './settle.ts';
 import { deletionOf, filledValues, hasVanished, valuesOf, VANISHED } from './vanished.ts';
 
 export interface AuditReport {

@@ -12,9 +12,10 @@ import { brakeAllowance, describeLimits, destroysNothing, emptiedFields, NO_DEST
 import { canonicalFields, NO_LINKS, type CustomFieldDefs } from '../domain/contact.ts';
 import { eachKind, without } from '../domain/merge.ts';
 import type { Approvals } from '../ports/mirror.ts';
-import { handBack, underLocks, type Job } from './attempt.ts';
+import { underLocks, type Job } from './attempt.ts';
 import type { SyncDeps } from './deps.ts';
 import { nextCall, type Living, type NextCall } from './plan.ts';
+import { handBack } from './settle.ts';
 
 export const DELETES: Destruction = { ...NO_DESTRUCTION, deletes: true };
 

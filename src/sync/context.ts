@@ -1,9 +1,20 @@
 /** What a run reads once before its first page, and the one place where clocks are compared. */
-import type { FieldName } from '../domain/contact.ts';
+import type { BrakeLimits } from '../domain/brake.ts';
+import type { CustomFieldDefs, FieldName } from '../domain/contact.ts';
 import type { Policy } from '../domain/merge.ts';
 import type { AnswerMeta } from '../ports/crm.ts';
 import type { SyncDeps } from './deps.ts';
-import type { PageContext } from './page.ts';
+import type { Reading } from './reconcile.ts';
+
+/** What a page is read with: what its run has read, and the clocks as its own request has found them. */
+export interface PageContext extends Omit<Reading, 'customFields'> {
+  readonly customFields: CustomFieldDefs;
+  /** The CRM has a call that reads a contact's activities. */
+  readonly readsActivities: boolean;
+  /** Rows that were here first are paired with the CRM's contacts: before the first complete sweep, or where one of these was locked then. */
+  readonly firstRun: boolean;
+  readonly brake: BrakeLimits;
+}
 
 export type RunContext = Omit<PageContext, 'clockOffsetMs'>;
 

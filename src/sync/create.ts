@@ -25,11 +25,13 @@ import { eachKind, without } from '../domain/merge.ts';
 import { isStoredAs } from '../domain/phones.ts';
 import type { ContactBody } from '../ports/crm.ts';
 import type { CreateIntent, Situation } from '../ports/mirror.ts';
-import { absorb, endingTheLoop, finish, handBack, settleFailure, underLocks, writeOptions, type Job } from './attempt.ts';
+import { absorb } from './answer.ts';
+import { underLocks, writeOptions, type Job } from './attempt.ts';
 import { clockOffsetMs } from './context.ts';
 import type { SyncDeps } from './deps.ts';
 import { findCreated, NO_ANSWER } from './find-created.ts';
 import { toBody, type NextCall } from './plan.ts';
+import { endingTheLoop, finish, handBack, settleFailure } from './settle.ts';
 import { explainTaken } from './taken.ts';
 
 export type CreateEnd =

@@ -1,11 +1,12 @@
 /** A deleted row, into the CRM: under the brake, and never over somebody's edit there. */
 import { contentHash, NO_LINKS } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import { endingTheLoop, finish, handBack, settleFailure, underLocks, writeOptions, type Job } from './attempt.ts';
+import { underLocks, writeOptions, type Job } from './attempt.ts';
 import { DELETES, keepsBack } from './brake.ts';
 import { createInCrm } from './create.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { baseArrived, isEditedThere, toCanonical, type CanonicalRecord } from './reconcile.ts';
+import { endingTheLoop, finish, handBack, settleFailure } from './settle.ts';
 
 /** A deleted row. The brake first: many deletes are more likely a mistake than a wish. */
 export const pushDelete = async (deps: SyncDeps, claimed: Job): Promise<CrmFailure | null> => {

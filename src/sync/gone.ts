@@ -4,9 +4,10 @@
  */
 import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
-import { endingTheLoop, handBack, settleFailure, underLocks, type Job } from './attempt.ts';
+import { underLocks, type Job } from './attempt.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { controlAnswers, recordOutlived } from './removal.ts';
+import { endingTheLoop, handBack, settleFailure } from './settle.ts';
 
 /** How an attempt goes on after a failed call. */
 export type AfterFailure =

@@ -8,9 +8,10 @@
  * - What a merge leaves to push has no edit of its own: it is pushed when no edit of the contact is open any more.
  */
 import type { MirrorTx, Step } from '../ports/mirror.ts';
-import { finish, underLocks, type Job } from './attempt.ts';
+import { underLocks, type Job } from './attempt.ts';
 import type { SyncDeps } from './deps.ts';
 import { arrivedOps, showStep } from './ordered-step.ts';
+import { finish } from './settle.ts';
 
 /** Narrows claimed contacts down to their steps. */
 export const takeSteps = async (tx: MirrorTx, attempt: number, jobs: readonly Job[]): Promise<readonly Job[]> => {

@@ -13,31 +13,22 @@ import type { RemoteContact } from '../domain/contact.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { CrmResult } from '../ports/crm.ts';
 import { MirrorBusy } from '../ports/mirror-errors.ts';
-import type { DueKinds, MirrorTx, Sent, Situation } from '../ports/mirror.ts';
-import {
-  absorb,
-  announce,
-  endingTheLoop,
-  finish,
-  handBack,
-  settleFailure,
-  settleUnknown,
-  tellWhenSent,
-  writeOptions,
-  type Job,
-} from './attempt.ts';
+import { absorb } from './answer.ts';
+import { announce, writeOptions, type Job } from './attempt.ts';
 import { holdJob } from './audit.ts';
 import { destructionOf, keepsBack } from './brake.ts';
-import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
+import { claimDue, pushable } from './claim.ts';
+import { clockOffsetMs } from './context.ts';
 import { createInCrm } from './create.ts';
 import { pushDelete } from './delete.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { allActivities } from './activities.ts';
 import { onGone, type AfterFailure } from './gone.ts';
 import { endsTheRound, readMarks } from './marks.ts';
-import { endWithRow, takeSteps } from './ordered.ts';
-import { afterCall, carriedBy, nextCall, workOf, type NextCall, type Progress } from './plan.ts';
+import { endWithRow } from './ordered.ts';
+import { afterCall, nextCall, workOf, type NextCall, type Progress } from './plan.ts';
 import { LOOK_OVERLAP_MS, pullChanges } from './pull.ts';
+import { endingTheLoop, finish, handBack, settleFailure, settleUnknown } from './settle.ts';
 import { explainTaken } from './taken.ts';
 
 export interface PushReport {
@@ -49,8 +40,6 @@ export interface PushReport {
 
 /** So many chunks of marks are read before edits go: the rest is the pull's, and whoever is claimed with a mark is read first anyway. */
 const MARK_CHUNKS = 1;
-/** Contacts claimed at once for each worker: few, since a crash leaves them to be read again. */
-const CLAIMS_PER_WORKER = 2;
 
 /** What the pushes of one term remember between rounds. */
 export interface PushMemory {
@@ -142,90 +131,6 @@ const makeBaseFresh = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFai
   // A list without a filter is the whole account: empty or cut short, it is no look, and each contact is read before it is written.
   memory.blind = pulled.through === null && !deps.capabilities.get().filters;
   return pulled.stoppedBy;
-};
-
-/**
- * Which edits may be pushed now; null while a person has paused it, which holds in the middle of a bulk edit as well, or has yet to say that this
- * database is the mirror's own. Creates wait for the
- * first complete sweep: what is here already may be there already.
- */
-const pushable = async ({ mirror, settings }: SyncDeps): Promise<DueKinds | null> => {
-  const { paused, firstSweepAt, twins, identityHold } = await mirror.account();
-  return paused || identityHold !== null ? null : { creates: firstSweepAt !== null && !twins, ordered: settings.writeMode === 'ordered' };
-};
-
-const claimDue = async (deps: SyncDeps, memory: PushMemory): Promise<readonly Job[]> => {
-  const kinds = await pushable(deps);
-  if (kinds === null) return [];
-  const context = await loadContext(deps);
-  let claimed: readonly Job[] = [];
-  try {
-    await deps.mirror.transaction(async (tx) => {
-      const due = await tx.lockDue(deps.settings.pushConcurrency * CLAIMS_PER_WORKER, kinds);
-      claimed = due.length === 0 ? [] : await claimAll(deps, tx, due, { context, kinds, blind: memory.blind });
-    });
-    return claimed;
-  } catch (error) {
-    // A commit whose answer was lost may have claimed them; where it did not, the attempt's number is nobody's and settling it does nothing.
-    for (const job of claimed) memory.orphans.add(job);
-    throw error;
-  }
-};
-
-interface Claiming {
-  readonly context: RunContext;
-  readonly kinds: DueKinds;
-  readonly blind: boolean;
-}
-
-const claimAll = async (
-  deps: SyncDeps,
-  tx: MirrorTx,
-  due: readonly number[],
-  { context, kinds: { ordered }, blind }: Claiming,
-): Promise<readonly Job[]> => {
-  const before = await tx.read(due);
-  const attempt = await (ordered === true ? tx.claimSteps(due) : tx.claim(due));
-  // In a later statement: what commits after this stays pending and is not lost.
-  const situations = await tx.read(due);
-  const claimed = due.flatMap((contactId): readonly Job[] => {
-    const situation = situations.get(contactId);
-    if (situation === undefined) return [];
-    const cautious = caution(before.get(contactId));
-    const readFirst = cautious.readFirst || blind;
-    const onSending = tellWhenSent(deps, situation);
-    return [{ attempt, context, situation, ...cautious, readFirst, made: new Set(), refused: [], onSending }];
-  });
-  const taken = ordered === true ? await takeSteps(tx, attempt, claimed) : claimed;
-  const jobs = (await readDeferredFirst(tx, taken)).map((job) => ({ ...job, situation: { ...job.situation, sent: firstWrite(job) } }));
-  await tx.saveSent(jobs.flatMap(({ situation: { contactId, sent } }) => (sent === null ? [] : [{ contactId, sent }])));
-  return jobs;
-};
-
-/** What the attempt's first call will carry: noted in the claim itself, so that a plain edit costs no transaction more. */
-const firstWrite = ({ situation, readFirst, context }: Job): Sent | null => {
-  const { row, ...rest } = situation;
-  if (row === null || rest.crmId === null || rest.goneAt !== null) return rest.sent;
-  const living = { ...rest, row };
-  const next = nextCall(living, { hasRead: false, mustRead: readFirst, spent: new Set() }, context.customFields);
-  return carriedBy(living, next, context.customFields) ?? rest.sent;
-};
-
-/** How an attempt begins, by how the last one ended. What was parked may have waited for long. */
-export const caution = (before: Situation | undefined): Pick<Job, 'doubtful' | 'readFirst' | 'wasParked'> => {
-  const isUnknown = before?.attempt?.state === 'unknown' || before?.open.states.has('unknown') === true;
-  const doubtful = isUnknown || (before?.sent ?? null) !== null;
-  const wasParked = before?.open.states.has('parked') === true;
-  return { doubtful, readFirst: doubtful || wasParked, wasParked };
-};
-
-/**
- * A contact whose record was deferred (its row was locked when the page came) has a base that is older than what the CRM has shown: pushed like
- * that, it would overwrite the very edit that the page had brought.
- */
-const readDeferredFirst = async (tx: MirrorTx, jobs: readonly Job[]): Promise<readonly Job[]> => {
-  const deferred = await tx.deferred(jobs.flatMap(({ situation }) => situation.crmId ?? []));
-  return jobs.map((job) => (deferred.has(job.situation.crmId ?? 0) ? { ...job, readFirst: true } : job));
 };
 
 /** Answers what should end the loop: a failure that would meet every other contact as well. */

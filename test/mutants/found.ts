@@ -52,7 +52,7 @@ export const FOUND: readonly Mutant[] = [
   {
     name: 'a page that changes nothing wakes what is parked',
     promise: 4,
-    patches: [patch('src/sync/page.ts', 'each.dirty && changes(each) && !waits(each)', 'each.dirty && !waits(each)')],
+    patches: [patch('src/sync/merge-records.ts', 'each.dirty && changes(each) && !waits(each)', 'each.dirty && !waits(each)')],
     tests: [
       { file: REGRESSIONS, name: 'an edit that is parked is not sent again with every pull because its contact has an open conflict' },
     ],

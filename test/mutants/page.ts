@@ -34,7 +34,7 @@ export const PAGE_MUTANTS: readonly Mutant[] = [
     promise: 3,
     patches: [
       patch(
-        PAGE,
+        'src/sync/newcomers.ts',
         'paired.has(canonical.record.crmId) || mayBeOurs(canonical)',
         'paired.has(canonical.record.crmId) || (openCreate === null && mayBeOurs(canonical))',
       ),
@@ -46,7 +46,7 @@ export const PAGE_MUTANTS: readonly Mutant[] = [
     promise: 1,
     patches: [
       patch(
-        PAGE,
+        'src/sync/merge-records.ts',
         'if (situation.open.deletedAt !== null && situation.deletedAt === null) {',
         'if (situation.deletedAt !== null && situation.row !== null) {',
       ),

@@ -22,7 +22,7 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
   {
     name: 'a row that vanished comes back by the next page',
     promise: 1,
-    patches: [patch('src/sync/page.ts', `  if (isHeldForPerson && !page.answers.includes('deferred')) return 0;\n`, '')],
+    patches: [patch('src/sync/merge-records.ts', `  if (isHeldForPerson && !page.answers.includes('deferred')) return 0;\n`, '')],
     tests: [{ file: AUDIT.test, name: 'is held, by no sweep brought back and by no push deleted; approved, it is deleted in the CRM' }],
   },
   {
@@ -46,13 +46,13 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
   {
     name: 'damage not counted',
     promise: 9,
-    patches: [patch('src/sync/attempt.ts', '    await countDestroyed(tx, job, answer.destroyed);\n', '')],
+    patches: [patch('src/sync/answer.ts', '    await countDestroyed(tx, job, answer.destroyed);\n', '')],
     tests: [{ file: BRAKE.test, name: 'single edits count like a batch: each goes through until the hour is used up, then they wait' }],
   },
   {
     name: 'damage of a call without answer not counted',
     promise: 9,
-    patches: [patch('src/sync/attempt.ts', `if (failure.class === 'unknown') await countDestroyed(tx, job, destroyed);`, '')],
+    patches: [patch('src/sync/settle.ts', `if (failure.class === 'unknown') await countDestroyed(tx, job, destroyed);`, '')],
     tests: [{ file: BRAKE.test, name: 'a call whose outcome nobody knows counts too' }],
   },
   {
@@ -84,7 +84,7 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
   {
     name: 'push from a restored database',
     promise: 3,
-    patches: [patch('src/sync/push.ts', 'return paused || identityHold !== null ? null :', 'return paused ? null :')],
+    patches: [patch('src/sync/claim.ts', 'return paused || identityHold !== null ? null :', 'return paused ? null :')],
     tests: [{ file: IDENTITY.test, name: 'pushes nothing, however much is due, until a sweep and a person have been there' }],
   },
   {
@@ -135,7 +135,7 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
     promise: 1,
     patches: [
       patch(
-        'src/sync/push.ts',
+        'src/sync/claim.ts',
         'ordered === true ? tx.claimSteps(due) : tx.claim(due)',
         'ordered === true && due.length < 0 ? tx.claimSteps(due) : tx.claim(due)',
       ),

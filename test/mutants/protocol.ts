@@ -31,8 +31,8 @@ export const PROTOCOL: readonly Mutant[] = [
     name: 'claim read before it takes, and no last look for what is left',
     promise: 1,
     patches: [
-      patch('src/sync/push.ts', 'const situations = await tx.read(due);', 'const situations = before;'),
-      patch('src/sync/attempt.ts', `if (queues) await tx.queue([contactId], 'update');`, ''),
+      patch('src/sync/claim.ts', 'const situations = await tx.read(due);', 'const situations = before;'),
+      patch('src/sync/settle.ts', `if (queues) await tx.queue([contactId], 'update');`, ''),
     ],
     tests: [
       { file: GUARDS.push, name: 'another field of a contact that is just being claimed: the edit goes along, or gets its own turn' },
@@ -55,7 +55,7 @@ export const PROTOCOL: readonly Mutant[] = [
     promise: 2,
     patches: [
       patch(
-        'src/sync/attempt.ts',
+        'src/sync/answer.ts',
         'agreedBase(situation, next.fields, sent, canonical.fields, ignored, customFields) : undefined;',
         'canonical.fields : undefined;',
       ),

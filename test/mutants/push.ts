@@ -1,7 +1,8 @@
 /** Claim, push, create, delete, settle. */
 import { patch, type Mutant } from './mutant.ts';
 
-const CLAIM = 'src/postgres/sql/claim.ts';
+const CLAIM = 'src/sync/claim.ts';
+const CLAIM_SQL = 'src/postgres/sql/claim.ts';
 const CREATE = 'src/sync/create.ts';
 const FIND = 'src/sync/find-created.ts';
 const PUSH = 'src/sync/push.ts';
@@ -73,7 +74,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
   {
     name: 'creates before the first complete sweep',
     promise: 3,
-    patches: [patch(PUSH, 'creates: firstSweepAt !== null &&', 'creates: firstSweepAt !== undefined &&')],
+    patches: [patch(CLAIM, 'creates: firstSweepAt !== null &&', 'creates: firstSweepAt !== undefined &&')],
     tests: [{ file: GUARDS, name: 'waits for the first complete sweep: what is here already may be there already' }],
   },
   {
@@ -93,7 +94,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 3,
     patches: [
       patch(
-        CLAIM,
+        CLAIM_SQL,
         `coalesce(attempt_at, intent_at) + $2 * interval '1 millisecond')`,
         `coalesce(attempt_at, intent_at) + $2 * interval '0')`,
       ),
@@ -103,7 +104,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
   {
     name: "a lost leader's attempts stay in flight for ever",
     promise: 10,
-    patches: [patch(CLAIM, 'and attempt_epoch is distinct from $1\n', 'and attempt_epoch is distinct from $1 and false\n')],
+    patches: [patch(CLAIM_SQL, 'and attempt_epoch is distinct from $1\n', 'and attempt_epoch is distinct from $1 and false\n')],
     tests: [{ file: MIRROR, name: 'makes the attempts of an earlier leader unknown and due, with and without open log rows' }],
   },
   {
@@ -127,7 +128,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
   {
     name: 'a deferred record pushed over',
     promise: 2,
-    patches: [patch(PUSH, 'deferred.has(job.situation.crmId ?? 0) ?', 'deferred.has(-1) ?')],
+    patches: [patch(CLAIM, 'deferred.has(job.situation.crmId ?? 0) ?', 'deferred.has(-1) ?')],
     tests: [{ file: RACES, name: 'which ends between the page and the push: the CRM’s newer edit of that very field is not overwritten' }],
   },
   {
@@ -177,7 +178,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 9,
     patches: [
       patch(
-        CLAIM,
+        CLAIM_SQL,
         `and l.state in ('pending', 'retry', 'parked', 'unknown')`,
         `and l.state in ('pending', 'retry', 'parked', 'unknown', 'held')`,
       ),
@@ -189,7 +190,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 3,
     patches: [
       patch(
-        CLAIM,
+        CLAIM_SQL,
         `      and (s.attempt_state is distinct from 'unknown' or l.state = 'unknown')
       and ($2`,
         `      and ($2`,
@@ -201,8 +202,8 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     name: 'claimed by two',
     promise: 3,
     patches: [
-      patch(CLAIM, `where s.attempt_state is distinct from 'sending'\norder by`, 'order by'),
-      patch(CLAIM, `      and s.attempt_state is distinct from 'sending'\n      and`, '      and'),
+      patch(CLAIM_SQL, `where s.attempt_state is distinct from 'sending'\norder by`, 'order by'),
+      patch(CLAIM_SQL, `      and s.attempt_state is distinct from 'sending'\n      and`, '      and'),
     ],
     tests: [{ file: MIRROR, name: 'claims under one new number, which makes the contact busy and not due' }],
   },
@@ -211,7 +212,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 1,
     patches: [
       patch(
-        CLAIM,
+        CLAIM_SQL,
         `\n    and not exists (select from sync.change_log where contact_id = $1 and op = 'delete' and settled_at is null) as buried`,
         ' as buried',
       ),
@@ -247,7 +248,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 2,
     patches: [
       patch(
-        'src/sync/attempt.ts',
+        'src/sync/settle.ts',
         `const doubt = failure.class === 'unknown' || (job.doubtful && failure.class !== 'park');`,
         `const doubt = failure.class === 'unknown';`,
       ),
@@ -259,7 +260,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
     promise: 4,
     patches: [
       patch(
-        'src/sync/attempt.ts',
+        'src/sync/answer.ts',
         'values.set(field, fieldValue(unmoved ? sent : answer, field));',
         'values.set(field, fieldValue(answer, field));\n    if (now === null && unmoved) values.delete(field);',
       ),
@@ -285,7 +286,7 @@ export const PUSH_MUTANTS: readonly Mutant[] = [
   {
     name: 'what is sent not noted before it goes',
     promise: 1,
-    patches: [patch(PUSH, '  await tx.saveSent(jobs.flatMap(', '  await Promise.resolve(jobs.flatMap(')],
+    patches: [patch(CLAIM, '  await tx.saveSent(jobs.flatMap(', '  await Promise.resolve(jobs.flatMap(')],
     tests: [{ file: RACES, name: '%s: the edit survives, and there is no conflict' }],
   },
 ];

@@ -19,10 +19,10 @@ import type { OpenEdit } from '../../ports/mirror-view.ts';
 import type { Situation, Step } from '../../ports/mirror.ts';
 import type { Endpoint } from '../../ports/telemetry.ts';
 import { DELETES, destructionOf, withoutApproved } from '../brake.ts';
+import { caution } from '../claim.ts';
 import type { RunContext } from '../context.ts';
 import { showStep } from '../ordered-step.ts';
 import { afterCall, nextCall, workOf, type Living, type NextCall, type Progress } from '../plan.ts';
-import { caution } from '../push.ts';
 import { changesBetween, linkChanges, nameOf, type PlanChange, type PlanState } from './lines.ts';
 
 export interface PushView {
