@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
  * The environment of a small container. What is alive has to fit in that heap; without the limits V8 and malloc leave more lying about before
  * they clear away, and the peak is that of their patience.
  */
-export const SMALL: NodeJS.ProcessEnv = { NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
+export const SMALL: NodeJS.ProcessEnv = { NODE_OPTIONS: '--max-old-space-size=160 --max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
 
 /** The most memory that the process ever held, in MiB. */
 export const peakMemoryMib = (pid: number): number => {
