@@ -1,13 +1,14 @@
 /**
  * The nine calls of the CRM's public contacts API, and the undocumented ones behind `Capabilities`.
  *
- * Each is one attempt: one place in the budget, one request, one outcome. A wrong argument is our own mistake and throws RangeError;
+ * Each is one attempt: one place in the budget, one request, one outcome; but a page that is too large is read in parts (`large-pages.ts`). A wrong argument is our own mistake and throws RangeError;
  * whatever the CRM or the network does is a value. A record that answers another id than the one asked for is a bad answer.
  */
 import type { RemoteContact } from '../domain/contact.ts';
 import type { AnswerMeta, CallOptions, Crm, CrmResult, LinkIds, ListParams, RecordBatch } from '../ports/crm.ts';
 import { NO_TELEMETRY, type Endpoint, type Telemetry } from '../ports/telemetry.ts';
 import { badAnswer } from './errors.ts';
+import { listInParts } from './large-pages.ts';
 import { type ClientOptions, createClient, type CrmRequest, isWrite } from './client.ts';
 import { findQuery, listQuery, pageQuery } from './query.ts';
 import { parseContact, parseContacts, RECORDS_MAX, toBody } from './wire.ts';
@@ -48,8 +49,14 @@ export const createCrm = (options: CrmOptions): Crm & { close(): void } => {
       const parsed = parse(value);
       return 'value' in parsed ? { ok: true, value: parsed.value, meta } : refuse(request, meta, parsed.problem);
     });
-  const page = (endpoint: Endpoint, path: string, params: ListParams, call: CallOptions) =>
-    ask(endpoint, { method: 'GET', path, query: listQuery(params) }, call, (answer) => parseContactPage(answer, params.page ?? 1));
+  const page = async (endpoint: Endpoint, path: string, asked: ListParams, call: CallOptions) =>
+    await listInParts(
+      async (params) =>
+        await ask(endpoint, { method: 'GET', path, query: listQuery(params) }, call, (answer) =>
+          parseContactPage(answer, params.page ?? 1),
+        ),
+      asked,
+    );
   const record = (endpoint: Endpoint, request: CrmRequest, call: CallOptions, crmId: number | null) =>
     ask(endpoint, request, call, (answer) => parseRecord(answer, crmId));
   // No query here: the CRM's validator takes every parameter of these addresses for a kind of link and answers 409.
