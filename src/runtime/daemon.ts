@@ -36,7 +36,7 @@ export interface DaemonOptions {
   readonly createGraceMs: number;
   /** Told after each changes pull that went through. */
   readonly onPulled: (at: Date) => void;
-  readonly history: HistoryKeeper | null;
+  readonly history: HistoryKeeper;
 }
 
 export interface Daemon extends Service {
@@ -52,9 +52,9 @@ export interface Daemon extends Service {
 const BUSY_POLL_MS = 50;
 /** … until this long went by without work: a writer that skipped its notification may commit after the one that sent one. */
 const BUSY_FOR_MS = 1000;
-/** The longest pause after a failure of the CRM as a whole, and how often something that needs a person (a revoked token) is tried again. */
 /** A sweep that stayed short is walked again, not at once: it costs the whole account's calls. */
 const PARTIAL_PAUSE_MS = 60_000;
+/** The longest pause after a failure of the CRM as a whole, and how often something that needs a person (a revoked token) is tried again. */
 const FAILURE_PAUSE_MS_MAX = 60_000;
 /** What is in flight at a stop may finish until then; the container's own limit is ten seconds. */
 export const STOP_GRACE_MS = 6000;
@@ -211,7 +211,6 @@ const createTerm = (options: DaemonOptions): Term => {
 
 /** Asks nothing of the CRM: no failure of it, and no pause, is its business. */
 const upkeepOf = ({ clock, log, history }: DaemonOptions, stopping: AbortSignal): readonly Loop[] => {
-  if (history === null) return [];
   const round = async (): Promise<number> => ((await history.keepOnce(stopping)) ? HISTORY_REST_MS : HISTORY_RETRY_MS);
   return [createLoop({ name: 'history', clock, log, round })];
 };
@@ -230,7 +229,7 @@ const recover = async (
     deps.log.warn({ contacts: recovered }, 'calls of an earlier leader were in flight; they are read before anything is sent');
   state.isOtherAccount = (await checkIdentity(deps, false)).verdict === 'other_account';
   if (state.isOtherAccount) return;
-  await history?.begin(deps.signal);
+  await history.begin(deps.signal);
   const failed = await probe(deps);
   if (failed !== null) deps.log.warn({ code: failed.code }, 'the CRM could not be probed; only documented calls are used until it can');
 };

@@ -69,7 +69,13 @@ const find = (kind: string): unknown => {
   if (found === undefined) throw new Error(`There is no ${kind}`);
   return found;
 };
-const DEPLOYMENT = (find('Deployment') as { spec: { replicas: number; selector: { matchLabels: object }; template: Pod } }).spec;
+interface Deployment {
+  readonly replicas: number;
+  readonly selector: { readonly matchLabels: object };
+  readonly strategy: { readonly rollingUpdate: { readonly maxSurge: number; readonly maxUnavailable: number } };
+  readonly template: Pod;
+}
+const DEPLOYMENT = (find('Deployment') as { readonly spec: Deployment }).spec;
 const PODS: readonly (readonly [string, Pod])[] = [
   ['Deployment', DEPLOYMENT.template],
   ['Job', (find('Job') as { spec: { template: Pod } }).spec.template],
@@ -168,6 +174,13 @@ describe('pods', () => {
     expect(DEPLOYMENT.template.spec.terminationGracePeriodSeconds).toBeGreaterThan(10);
     const port = ports?.[0]?.containerPort;
     expect(read('Dockerfile')).toContain(`EXPOSE ${port}\n`);
+  });
+
+  it('are replaced while the CRM is down too, when whoever leads is not ready', () => {
+    const { maxSurge, maxUnavailable } = DEPLOYMENT.strategy.rollingUpdate;
+    const readyAtTheEnd = DEPLOYMENT.replicas + maxSurge - 1;
+    // The last old pod goes where one fewer is still enough.
+    expect(readyAtTheEnd - 1).toBeGreaterThanOrEqual(DEPLOYMENT.replicas - maxUnavailable);
   });
 
   it('are two, and found by the service, the budget and the policy', () => {
