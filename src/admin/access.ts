@@ -1,18 +1,20 @@
 /**
  * Who may see and do what over HTTP.
  *
- * |                              | health, metrics | page, status, events | lists                  | decisions |
- * |------------------------------|-----------------|----------------------|------------------------|-----------|
- * | with the admin token         | yes             | yes                  | yes, with values       | yes       |
- * | without it, on loopback      | yes             | yes                  | yes, without values    | no        |
- * | without it, beyond loopback  | yes             | yes                  | no                     | no        |
- * | beyond loopback, none is set | yes             | no                   | no                     | no        |
+ * |                              | health, metrics | page, session | status, events, lists | decisions |
+ * |------------------------------|-----------------|---------------|-----------------------|-----------|
+ * | with the admin token         | yes             | yes           | yes, with values      | yes       |
+ * | without it, on loopback      | yes             | yes           | yes, without values   | no        |
+ * | without it, beyond loopback  | yes             | yes           | no                    | no        |
+ * | beyond loopback, none is set | yes             | no            | no                    | no        |
+ *
+ * The page is the same files for everybody: it is where the token is entered.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock, Log } from '../ports/ambient.ts';
 import { Problem } from './problem.ts';
 
-export type Access = 'open' | 'page' | 'list' | 'act';
+export type Access = 'open' | 'page' | 'look' | 'act';
 
 export interface AccessRequest {
   /** Header `authorization`. */
@@ -90,7 +92,7 @@ export const createAccess = (options: AccessOptions): AccessRules => {
       if (wanted === null && !onLoopback) throw new Problem(403, 'no_admin_token', NO_TOKEN_SET);
       if (wanted === null && access === 'act') throw new Problem(403, 'no_admin_token', NO_ACTIONS);
       const isAdmin = holdsToken(authorization);
-      if (!isAdmin && (access === 'act' || (access === 'list' && !onLoopback))) throw unauthorized();
+      if (!isAdmin && (access === 'act' || (access === 'look' && !onLoopback))) throw unauthorized();
       return isAdmin;
     },
   };

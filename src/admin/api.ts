@@ -72,7 +72,7 @@ const guard = (access: AccessRules, level: Access) => async (request: FastifyReq
 };
 
 const addLists = (app: FastifyInstance, { operations, access, rows }: ApiOptions): void => {
-  const onRequest = guard(access, 'list');
+  const onRequest = guard(access, 'look');
   const lists: { readonly [L in Listed]: (query: ListQuery) => ReturnType<Operations['runs']> } = {
     runs: (query) => operations.runs(query),
     parked: (query) => operations.parked(query),
@@ -95,8 +95,11 @@ const addLists = (app: FastifyInstance, { operations, access, rows }: ApiOptions
 };
 
 const addLooks = (app: FastifyInstance, { watch, access, events }: ApiOptions): void => {
-  const onRequest = guard(access, 'page');
-  app.get('/api/session', { onRequest }, async (request) => ({ admin: admins.has(request), admin_configured: access.isTokenSet }));
+  const onRequest = guard(access, 'look');
+  app.get('/api/session', { onRequest: guard(access, 'page') }, async (request) => ({
+    admin: admins.has(request),
+    admin_configured: access.isTokenSet,
+  }));
   app.get('/api/status', { onRequest }, async () => await overviewOf(watch));
   app.get('/api/events', { onRequest, exposeHeadRoute: false }, async (_request, reply) => {
     if (!events.hasRoom())

@@ -1,8 +1,8 @@
 /**
  * `/api/events`: how it is going, pushed to whoever watches (server-sent events). One poller for all of them, and none while nobody listens.
  *
- * A browser's EventSource cannot send the admin token, so nothing here tells a contact's values. Each event replaces the one before: a client
- * that reads too slowly misses some, and is let go when it reads nothing for long.
+ * The same for everybody who may look, with the admin token or without, so nothing here tells a contact's values. Each event replaces the one
+ * before: a client that reads too slowly misses some, and is let go when it reads nothing for long.
  */
 import type { ServerResponse } from 'node:http';
 import { errorFields } from '../domain/error-fields.ts';

@@ -25,8 +25,8 @@ const speak = async (url: string, words: string): Promise<string> =>
     socket.on('error', reject).on('close', () => resolve(heard));
   });
 
-const WATCHED = ['/', '/page/x.js', '/api/session', '/api/status'];
-const LISTS = ['/api/runs', '/api/parked', '/api/holds', '/api/conflicts', '/api/calls'];
+const PAGE = ['/', '/page/x.js', '/api/session'];
+const LOOKS = ['/api/status', '/api/runs', '/api/parked', '/api/holds', '/api/conflicts', '/api/calls', '/api/rows'];
 const DECISIONS = [
   '/api/resync',
   '/api/pause',
@@ -57,7 +57,7 @@ const giveSomethingToDecide = async ({ sql }: AdminWorld): Promise<void> => {
 describe('on loopback, with a token set', () => {
   it('everything is for who holds it, looks for everybody, decisions for nobody else', async () => {
     const { get, post, app } = await open();
-    for (const path of [...WATCHED, ...LISTS]) {
+    for (const path of [...PAGE, ...LOOKS]) {
       expect({ path, is: isServed(await get(path)) }).toEqual({ path, is: true });
       expect({ path, is: isServed(await get(path, null)) }).toEqual({ path, is: true });
       const wrong = await get(path, 'wrong');
@@ -102,7 +102,7 @@ describe('on loopback, without a token set', () => {
     const opened = await open({ ADMIN_TOKEN: '' });
     await giveSomethingToDecide(opened);
     const before = await state(opened);
-    for (const path of [...WATCHED, ...LISTS]) expect({ path, is: isServed(await opened.get(path, null)) }).toEqual({ path, is: true });
+    for (const path of [...PAGE, ...LOOKS]) expect({ path, is: isServed(await opened.get(path, null)) }).toEqual({ path, is: true });
     for (const path of DECISIONS) {
       for (const token of [null, 'any', '']) expect(codeOf(await opened.post(path, undefined, token))).toBe('403 no_admin_token');
     }
@@ -142,20 +142,22 @@ describe('beyond loopback', () => {
     const { get, post } = await open({ HTTP_HOST: '0.0.0.0', ADMIN_TOKEN: '' });
     for (const path of ['/healthz', '/metrics']) expect((await get(path, null)).status).toBe(200);
     expect((await get('/readyz', null)).json['code']).toBe('not_ready');
-    for (const path of [...WATCHED, ...LISTS, '/api/events']) {
+    for (const path of [...PAGE, ...LOOKS, '/api/events']) {
       for (const token of [null, 'any'])
         expect({ path, code: codeOf(await get(path, token)) }).toEqual({ path, code: '403 no_admin_token' });
     }
     for (const path of DECISIONS) expect(codeOf(await post(path, undefined, null))).toBe('403 no_admin_token');
   });
 
-  it('with a token set, lists and decisions are for who holds it', async () => {
+  it('with a token set, everything but the page, health and metrics is for who holds it', async () => {
     const { get, post } = await open({ HTTP_HOST: '0.0.0.0' });
-    for (const path of LISTS) {
+    for (const path of LOOKS) {
       expect({ path, code: codeOf(await get(path, null)) }).toEqual({ path, code: '401 unauthorized' });
       expect({ path, is: (await get(path)).status }).toEqual({ path, is: 200 });
     }
-    for (const path of WATCHED) expect({ path, is: isServed(await get(path, null)) }).toEqual({ path, is: true });
+    expect(codeOf(await get('/api/events', null))).toBe('401 unauthorized');
+    for (const path of PAGE) expect({ path, is: isServed(await get(path, null)) }).toEqual({ path, is: true });
+    expect((await get('/api/session', null)).json).toEqual({ admin: false, admin_configured: true });
     for (const path of DECISIONS) expect(codeOf(await post(path, undefined, null))).toBe('401 unauthorized');
   });
 });

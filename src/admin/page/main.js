@@ -14,7 +14,7 @@ import { createSession } from './session.js';
 import { createStream } from './stream.js';
 import { showTiles } from './tiles.js';
 import { keepTimes } from './time.js';
-import { showCalm, showNoDatabase, showVerdict } from './verdict-view.js';
+import { showCalm, showLocked, showNoDatabase, showVerdict } from './verdict-view.js';
 
 /** @typedef {import('./types.js').Status} Status */
 /** @typedef {import('./types.js').Run} Run */
@@ -99,14 +99,18 @@ const onRun = (run) => {
  * @param {...() => Promise<void>} loads
  */
 const quietly = async (...loads) => {
+  if (connection.state() === 'locked') return;
   const results = await Promise.allSettled(loads.map((load) => load()));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) await session.look().catch(() => undefined);
 };
 
+const loadStatus = async () => onStatus(await api.status());
+
 const loadAll = async () => {
   await session.look();
-  onStatus(await api.status());
+  if (connection.state() === 'locked') return;
+  await loadStatus();
   await quietly(loadAttention, loadRuns, loadTraffic, loadReasons);
 };
 
@@ -121,7 +125,7 @@ const done = async (work, said) => {
     await work;
     notify(said);
   } finally {
-    await quietly(loadAttention, loadRuns, async () => onStatus(await api.status()));
+    await quietly(loadAttention, loadRuns, loadStatus);
   }
 };
 
@@ -132,6 +136,13 @@ const doings = {
   resync: async (links) => await done(api.resync(links), 'A resync is asked for.'),
 };
 
+/** Without the token nothing is shown, nor left standing. */
+const forget = () => {
+  Object.assign(known, { status: null, reasons: [], holds: null, runs: [], lists: '' });
+  for (const id of ['tiles', 'runs', 'foot', 'actions']) byId(id).replaceChildren();
+  showLocked();
+};
+
 const connection = createConnection();
 const stream = createStream({
   onEvent: (name, data) => {
@@ -139,10 +150,15 @@ const stream = createStream({
     if (name === 'run') onRun(/** @type {Run} */ (data));
     if (name === 'unavailable') showNoDatabase();
   },
-  onState: (connected, retryAtMs) => {
-    if (connection.show(connected, retryAtMs)) void loadAll().catch(() => undefined);
+  onState: (state, retryAtMs) => {
+    const isFirst = connection.state() === null;
+    if (connection.show(state, retryAtMs)) void loadAll().catch(() => undefined);
     // It may be the token that is refused, and not the daemon that is away.
-    if (!connected) void session.look().catch(() => undefined);
+    if (state !== 'live') void session.look().catch(() => undefined);
+    if (state !== 'locked') return;
+    forget();
+    // Whoever has signed out on purpose is not asked.
+    if (isFirst) void session.signIn();
   },
 });
 connection.onRetry(() => stream.restart());
@@ -158,7 +174,7 @@ const session = createSession({
 keepTimes();
 stream.start();
 setInterval(() => void quietly(loadAttention, loadRuns, loadTraffic), LOOK_EVERY_MS);
-setInterval(() => void quietly(loadReasons), REASONS_EVERY_MS);
+setInterval(() => void quietly(loadReasons, ...(connection.state() === 'crowded' ? [loadStatus] : [])), REASONS_EVERY_MS);
 // A tab that was away for long is behind.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) void loadAll().catch(() => undefined);

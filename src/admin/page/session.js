@@ -32,9 +32,13 @@ export const createSession = ({ onChange }) => {
     onChange(access);
   };
 
+  const signInAndLook = async () => {
+    if (await signIn()) await look();
+  };
+
   button.addEventListener('click', () => {
     if (!access.admin) {
-      void signIn().then(async (given) => given && (await look()));
+      void signInAndLook();
       return;
     }
     keepToken(null);
@@ -44,7 +48,7 @@ export const createSession = ({ onChange }) => {
     notify('Signed out.');
   });
   show();
-  return { look, access: () => access };
+  return { look, signIn: signInAndLook, access: () => access };
 };
 
 /** @param {string} bearer */

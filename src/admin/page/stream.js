@@ -2,7 +2,7 @@
  * Server-sent events over fetch: EventSource cannot send the admin token. Connects again by itself, later each time, and says whether it is
  * connected.
  */
-import { authorization } from './api.js';
+import { authorization, token } from './api.js';
 
 /** The daemon sends something every 15 s, a comment where there is nothing new. */
 const SILENCE_MS_MAX = 25_000;
@@ -36,7 +36,7 @@ export const parseEvents = (text) => {
 /**
  * @param {object} options
  * @param {(name: string, data: unknown) => void} options.onEvent
- * @param {(connected: boolean, retryAtMs: number | null) => void} options.onState
+ * @param {(state: import('./connection.js').State, retryAtMs: number | null) => void} options.onState
  * @returns {{ start(): void, restart(): void }}
  */
 export const createStream = ({ onEvent, onState }) => {
@@ -46,17 +46,17 @@ export const createStream = ({ onEvent, onState }) => {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
 
-  /** @param {AbortController} mine */
+  /** @param {AbortController} mine @returns {Promise<import('./connection.js').State>} Why it ended. */
   const run = async (mine) => {
     let silence = setTimeout(() => mine.abort(), ANSWER_MS_MAX);
     try {
       const headers = { accept: 'text/event-stream', ...authorization() };
       const response = await fetch('api/events', { headers, cache: 'no-store', signal: mine.signal });
-      if (!response.ok || response.body === null) throw new Error(`The daemon answered ${response.status}`);
+      if (!response.ok || response.body === null) return answered(response.status);
       failures = 0;
       clearTimeout(silence);
       silence = setTimeout(() => mine.abort(), SILENCE_MS_MAX);
-      onState(true, null);
+      onState('live', null);
       let text = '';
       for await (const chunk of readerOf(response.body)) {
         clearTimeout(silence);
@@ -65,6 +65,7 @@ export const createStream = ({ onEvent, onState }) => {
         text = rest;
         for (const { name, data } of events) onEvent(name, JSON.parse(data));
       }
+      return 'lost';
     } finally {
       clearTimeout(silence);
     }
@@ -75,16 +76,29 @@ export const createStream = ({ onEvent, onState }) => {
     current?.abort();
     const mine = new AbortController();
     current = mine;
-    const again = () => {
+    const again = (/** @type {import('./connection.js').State} */ state) => {
       if (current !== mine) return;
+      // Nobody is asked again and again for what only a person can give.
+      if (state === 'locked') return onState(state, null);
       const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** failures);
       failures += 1;
-      onState(false, Date.now() + waitMs);
+      onState(state, Date.now() + waitMs);
       timer = setTimeout(connect, waitMs);
     };
-    void run(mine).then(again, again);
+    void run(mine).then(again, () => again('lost'));
   };
   return { start: connect, restart: connect };
+};
+
+/**
+ * What the daemon means that answers, and sends no events.
+ *
+ * @param {number} status
+ * @returns {import('./connection.js').State}
+ */
+const answered = (status) => {
+  if (status === 401 && token() === null) return 'locked';
+  return status === 503 ? 'crowded' : 'lost';
 };
 
 /**

@@ -30,6 +30,14 @@ export const showVerdict = (status, reasons, holds) => {
 /** The daemon is there, and its database is not. */
 export const showNoDatabase = () => show(NO_DATABASE);
 
+/** The daemon tells nothing without the token. */
+export const showLocked = () =>
+  show({
+    tone: 'waiting',
+    headline: 'Sign in to look',
+    why: 'This daemon can be reached from other machines, and tells how it is going only to who holds its admin token (ADMIN_TOKEN).',
+  });
+
 /** @param {import('./verdict.js').Verdict} verdict */
 const show = ({ tone, headline, why }) => {
   const verdict = byId('verdict');
