@@ -1,11 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * The built program from outside: processes that are killed, a browser, servers that mean harm. They take as long as all the others together,
+ * so `npm test` leaves them to `npm run test:program`; whoever names one of them gets it either way.
+ */
+const OF_PROGRAM = ['e2e', 'browser', 'security'];
+const isAskedFor = process.argv.some((argument) => OF_PROGRAM.some((folder) => argument.includes(`test/${folder}`)));
+
 /** A file for the numbers of the run, for whoever adds them up. */
 const results = process.env['TEST_RESULTS'];
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: isAskedFor ? [] : OF_PROGRAM.map((folder) => `test/${folder}/**`),
     globalSetup: ['test/global-setup.ts'],
     // Processes, not threads: a test may own a server, a signal handler or a working directory.
     pool: 'forks',
@@ -14,7 +22,7 @@ export default defineConfig({
     // A hook may start a PostgreSQL of its own, on a machine that is busy with the other worker.
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
-    reporters: results === undefined ? ['default'] : ['default', ['json', { outputFile: results }]],
+    reporters: results === undefined || results === '' ? ['default'] : ['default', ['json', { outputFile: results }]],
     coverage: {
       provider: 'v8',
       include: ['src/domain/**/*.ts'],
