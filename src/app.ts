@@ -13,6 +13,7 @@ import { probeCapabilities } from './crm/probe.ts';
 import type { CrmFailure } from './domain/errors.ts';
 import type { Clock, Log, Random } from './ports/ambient.ts';
 import type { Crm } from './ports/crm.ts';
+import type { MirrorView } from './ports/mirror-view.ts';
 import type { Lease, LeaseStatus } from './ports/lease.ts';
 import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
@@ -32,6 +33,7 @@ import { aroundIt, createLeading, lead } from './runtime/leadership.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
 import { countRows } from './sync/counted.ts';
 import { checkIdentity } from './sync/identity.ts';
+import { createEmptyView } from './sync/preview/empty-view.ts';
 import { preview, type PreviewOptions } from './sync/preview/preview.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 
@@ -174,21 +176,31 @@ export interface Preview {
 }
 
 /** A dry run of both directions, wired: reads of the database in transactions that may not write, reads of the CRM, no lease. */
-export const createPreview = ({ config, databaseUrl, clock, random, log }: Omit<AppOptions, 'holder'>, signal: AbortSignal): Preview => {
-  const pool = createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror plan', log });
+export const createPreview = (
+  { config, databaseUrl, clock, random, log }: Omit<AppOptions, 'holder' | 'databaseUrl'> & { readonly databaseUrl: string | null },
+  signal: AbortSignal,
+): Preview => {
+  const pool =
+    databaseUrl === null ? null : createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror plan', log });
   const { crm, pacing } = createBudgetedCrm({ config, clock, log });
-  const view = createMirrorView(pool);
+  const nothing = createEmptyView(clock);
+  const there = pool === null ? nothing : createMirrorView(pool);
+  // A database without the schemas is a mirror that is still to be made.
+  const viewed = async (): Promise<MirrorView> => ((await there.isThere()) ? there : nothing);
   const settings = toSyncSettings(config);
   const callsPerMinute = () => pacing.status().limitPerMinute;
   return {
     isOwnAccount: async () => {
-      const known = await view.crmUrl();
+      const known = await (await viewed()).crmUrl();
       return known === null || known === config.crmUrl;
     },
-    run: async (options) => await preview({ view, crm, settings, clock, random, log, signal, callsPerMinute }, options),
+    run: async (options) => {
+      const view = await viewed();
+      return await preview({ view, crm, probe: probeCapabilities, settings, clock, random, log, signal, callsPerMinute }, options);
+    },
     close: async () => {
       crm.close();
-      await pool.end();
+      await pool?.end();
     },
   };
 };

@@ -158,18 +158,21 @@ const doctor = async (options: DoctorOptions): Promise<ExitCode> =>
     { quiet: true },
   );
 
-/** Takes no lead and migrates nothing: it only looks. */
+/** Takes no lead, migrates nothing and makes no embedded server: it only looks. */
 const plan = async (options: PlanOptions): Promise<ExitCode> =>
   await withSettings(
-    async (settled) =>
-      await withDatabase(settled, async ({ config, log, databaseUrl }) => {
+    async (settled) => {
+      const look = async ({ config, log, databaseUrl }: Settled & { readonly databaseUrl: string | null }): Promise<ExitCode> => {
         const looking = createPreview({ config, databaseUrl, clock, random: Math.random, log }, stopping.signal);
         try {
           return await runPlan(io, looking, clock, options);
         } finally {
           await looking.close();
         }
-      }),
+      };
+      if (settled.config.databaseUrl === null && !existsSync(EMBEDDED)) return await look({ ...settled, databaseUrl: null });
+      return await withDatabase(settled, look);
+    },
     { quiet: true },
   );
 

@@ -129,8 +129,9 @@ export const PAGES = {
     description:
       'A dry run. Reads what changed in the CRM since the last pull, merges it as the daemon would, and writes nothing: what would be created, updated ' +
       'with values before and after, deleted, linked, how conflicts would be decided, what the brake would hold; then the same for the edits that ' +
-      'wait here, and how many calls and minutes all of it takes. Works beside a running daemon, whose budget it shares. `--full` compares every ' +
-      'contact, as a sweep does, in about as many calls. Contact data goes to standard output and nowhere else.',
+      'wait here, what waits for a person already, and how many calls and minutes all of it takes. Works beside a running daemon, whose budget it ' +
+      'shares, and before the first start. `--full` compares every contact, as a sweep and the audit behind it do, in about as many calls. Contact ' +
+      'data goes to standard output and nowhere else.',
     examples: [
       ['relate-mirror plan', 'before a bulk edit is let go: pause, edit, plan, resume'],
       ['relate-mirror plan --full', 'what a resync would repair'],

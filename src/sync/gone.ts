@@ -4,7 +4,10 @@
  */
 import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
+import type { Policy } from '../domain/merge.ts';
+import type { Situation } from '../ports/mirror.ts';
 import { underLocks, type Job } from './attempt.ts';
+import type { RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { controlAnswers, recordOutlived } from './removal.ts';
 import { endingTheLoop, handBack, settleFailure } from './settle.ts';
@@ -14,17 +17,28 @@ export type AfterFailure =
   /** The attempt is settled; a failure in it ends the loop, since it would meet every other contact as well. */
   { readonly ended: CrmFailure | null } | { readonly job: Job; readonly readAgain: boolean };
 
+/**
+ * What a write that is answered with 404 leads to: a person's word stands above the policy. `prove`: whoever reads the mark proves and settles it,
+ * where the edit does not live, and where there is no trash.
+ */
+export const wayBack = (
+  { decided }: Pick<Situation, 'decided'>,
+  { policyOf }: Pick<RunContext, 'policyOf'>,
+  hasTrash: boolean,
+): { readonly way: 'restore' | 'create' | 'prove'; readonly policy: Policy } => {
+  const policy = decided ?? policyOf('contact');
+  if (policy === 'crm' || policy === 'manual' || (!hasTrash && decided === null)) return { way: 'prove', policy };
+  return { way: hasTrash ? 'restore' : 'create', policy };
+};
+
 /** @param again it was restored in this attempt already, and is gone once more: whatever does that is not to be fought with */
 export const onGone = async (deps: SyncDeps, found: Job, crmId: number, { again }: { readonly again: boolean }): Promise<AfterFailure> => {
   // The 404 is the CRM's own word about the contact: nothing about it is in doubt any more.
   const job = { ...found, doubtful: false };
-  // A person's word stands above the policy.
-  const { decided } = job.situation;
-  const policy = decided ?? job.context.policyOf('contact');
   const { trash } = deps.capabilities.get();
-  // Without a trash the reader of the mark proves and settles it.
-  if (again || policy === 'crm' || policy === 'manual' || (!trash && decided === null)) return await proveLater(deps, job, crmId);
-  if (trash) {
+  const { way, policy } = wayBack(job.situation, job.context, trash);
+  if (again || way === 'prove') return await proveLater(deps, job, crmId);
+  if (way === 'restore') {
     const restored = await deps.crm.restore(crmId, callOptions(deps, 'edit'));
     if (restored.ok || restored.failure.class === 'unknown')
       await underLocks(deps, job, async (tx, situation) => {

@@ -1,6 +1,9 @@
 /** `plan`: says what will be done, then it is done, and the two are the same; and it changes nothing anywhere. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it, type TestContext } from 'vitest';
 import type { PlanChange, PlanConflict, PlanLine, PlanNote, PlanTotal } from '../../src/sync/preview/lines.ts';
+import { buildProgram } from './built-program.ts';
 import { footprint, methodsOf } from './footprint.ts';
 import { openWorld, succeeded, TIMEOUT, TOKEN, until, type World, type WorldOptions } from './world.ts';
 
@@ -198,6 +201,27 @@ describe('plan', TIMEOUT, () => {
     const { changes, stderr } = await plan(world, ['--full']);
     expect(changes).toContainEqual(expect.objectContaining({ direction: 'pull', action: 'delete', crm_id: contact.id }));
     expect(stderr).toContain('"phase":"compared"');
+  });
+
+  it('before the first start it says what that would do: on a database without the schemas, and without a database', async (context) => {
+    const world = await openWorld({ seed: { contacts: CONTACTS }, empty: true });
+    context.onTestFinished(() => world.close());
+    const { directory } = await buildProgram();
+    for (const env of [{}, { DATABASE_URL: undefined }]) {
+      const short = await world.run(['plan'], env);
+      succeeded(short);
+      expect(short.stdout).toMatch(
+        /^There is no mirror yet: .*\nBoth sides have not been compared as a whole yet: 40 contacts, some \d+ calls\./,
+      );
+      expect(short.stdout).toContain('whether both sides are equal is not known');
+      const full = await plan(world, ['--full'], env);
+      expect(full.total.pull).toMatchObject({ creates: CONTACTS });
+      // One for each contact, since no list carries them, and one that found out that they can be read at all.
+      expect(full.total.calls.activities).toBe(CONTACTS + 1);
+      expect(short.stdout).toContain(`activities ${CONTACTS + 1}`);
+    }
+    expect(existsSync(path.join(directory, '.relate-mirror'))).toBe(false);
+    expect(await world.sql(`select nspname from pg_namespace where nspname in ('crm', 'sync')`)).toEqual([]);
   });
 
   it('works beside a daemon that leads, paused or not', async (context) => {

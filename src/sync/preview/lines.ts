@@ -51,7 +51,7 @@ export interface PlanNote {
   readonly code: PlanNoteCode;
   readonly detail: string;
 }
-export type PlanNoteCode = 'paused' | 'restored' | 'full_comparison_needed' | 'twins' | 'stopped';
+export type PlanNoteCode = 'no_mirror' | 'paused' | 'restored' | 'full_comparison_needed' | 'twins' | 'incomplete' | 'stopped';
 
 export interface PlanCounts {
   readonly creates: number;

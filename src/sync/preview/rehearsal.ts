@@ -5,17 +5,20 @@
  * So the plan is made by the very code that would carry it out, up to the last step before a row is touched.
  */
 import { damageOps } from '../../domain/brake.ts';
-import { NO_LINKS } from '../../domain/contact.ts';
+import { NO_LINKS, type CustomFieldDef } from '../../domain/contact.ts';
 import { isEmptyLinks } from '../../domain/merge.ts';
 import type { MirrorReads, MirrorView } from '../../ports/mirror-view.ts';
 import type { BrakeDirection, Mark, Mirror, MirrorTx, RunProgress, Situation } from '../../ports/mirror.ts';
 import { changesBetween, linkChanges, nameOf, type PlanChange, type Tell } from './lines.ts';
 import { linksOf, type RehearsalNotes } from './notes.ts';
+import { createSeen } from './seen.ts';
 
 export interface Rehearsal {
   readonly view: MirrorView;
   readonly notes: RehearsalNotes;
   readonly tell: Tell;
+  /** When it began, by the database's clock. */
+  readonly at: Date;
   /** A walk's progress. */
   readonly onRun: (progress: RunProgress) => void;
 }
@@ -26,32 +29,32 @@ const never = (step: string) => (): never => {
 const nothing = async (): Promise<void> => {};
 
 export const createRehearsalMirror = (rehearsal: Rehearsal): Mirror => {
-  const { view, onRun } = rehearsal;
-  const damaged: { [D in BrakeDirection]: Set<number> } = { pull: new Set(), push: new Set() };
-  const answered = new Set<string>();
-  const seen = createSeen(view);
+  const { view, notes, onRun } = rehearsal;
+  const memory: Memory = { damaged: { pull: new Set(), push: new Set() }, answered: new Set(), learned: new Map() };
+  const { answered, learned } = memory;
+  const seen = createSeen(view, notes.gone);
   return {
     now: () => view.now(),
     // A pause keeps nobody from looking at what would be done after it.
     account: async () => ({ ...(await view.account()), paused: false }),
     contactCount: () => view.contactCount(),
     capabilities: () => view.capabilities(),
-    customFields: () => view.customFields(),
+    customFields: async () => new Map([...(await view.customFields()), ...learned]),
     fieldPolicies: () => view.fieldPolicies(),
     countMarks: (reasons) => view.countMarks(reasons),
     marks: async (reasons, limit, before) =>
       (await view.marks(reasons, limit + answered.size, before)).filter((mark) => !answered.has(keyOf(mark))).slice(0, limit),
     transaction: async (steps) =>
       await view.look((reads) =>
-        steps({ ...createSteps(rehearsal, reads, damaged, answered), ...seen.steps, saveRun: async (_id, run) => onRun(run) }),
+        steps({ ...createSteps(rehearsal, reads, memory), ...seen.steps, saveRun: async (_id, run) => onRun(run) }),
       ),
     ...seen.reads,
     saveCapabilities: nothing,
     checkIdentity: never('checkIdentity'),
     planIdentity: never('planIdentity'),
     markAll: never('markAll'),
-    auditBatch: never('auditBatch'),
-    vanished: never('vanished'),
+    auditBatch: (afterId, limit) => view.auditBatch(afterId, limit),
+    vanished: (afterId, limit) => view.vanished(afterId, limit),
     nextDueMs: never('nextDueMs'),
     recoverAttempts: never('recoverAttempts'),
     prune: never('prune'),
@@ -63,44 +66,6 @@ export const createRehearsalMirror = (rehearsal: Rehearsal): Mirror => {
 };
 
 const keyOf = ({ crmId, reason }: Mark): string => `${reason} ${crmId}`;
-
-type SeenReads = Pick<Mirror, 'clearSeen' | 'countSeen' | 'unseen' | 'oneSeen'>;
-
-const UNSEEN_BATCH = 1000;
-
-/** The ids that a walk has seen, in memory. */
-const createSeen = (view: MirrorView): { readonly reads: SeenReads; readonly steps: Pick<MirrorTx, 'saveSeen'> } => {
-  const seen = new Set<number>();
-  const unseen = async (afterId: number, limit: number): Promise<readonly number[]> => {
-    const found: number[] = [];
-    for (let after = afterId; found.length < limit;) {
-      const ids = await view.pairedIds(after, UNSEEN_BATCH);
-      found.push(...ids.filter((id) => !seen.has(id)));
-      const last = ids.at(-1);
-      if (last === undefined || ids.length < UNSEEN_BATCH) break;
-      after = last;
-    }
-    return found.slice(0, limit);
-  };
-  return {
-    reads: {
-      clearSeen: async () => seen.clear(),
-      countSeen: async (maxId) => [...seen].filter((id) => id <= maxId).length,
-      unseen,
-      oneSeen: async () => {
-        const paired = await view.pairedIds(0, UNSEEN_BATCH);
-        return paired.find((id) => seen.has(id)) ?? paired[0] ?? null;
-      },
-    },
-    steps: {
-      saveSeen: async (crmIds) => {
-        const before = seen.size;
-        for (const crmId of crmIds) seen.add(crmId);
-        return seen.size - before;
-      },
-    },
-  };
-};
 
 const EMPTY_CHANGE = {
   kind: 'change',
@@ -120,40 +85,49 @@ const changeOf = (situation: Situation | undefined, contactId: number): Omit<Pla
   name: nameOf(situation?.row?.fields ?? situation?.base?.fields),
 });
 
-type Damaged = { readonly [D in BrakeDirection]: Set<number> };
+/** What is no note about a contact. */
+interface Memory {
+  readonly damaged: { readonly [D in BrakeDirection]: Set<number> };
+  readonly answered: Set<string>;
+  readonly learned: Map<string, CustomFieldDef>;
+}
 type Steps = Omit<MirrorTx, 'saveSeen' | 'saveRun'>;
 
-const createSteps = (rehearsal: Rehearsal, reads: MirrorReads, damaged: Damaged, answered: Set<string>): Steps => {
-  const { notes } = rehearsal;
+const createSteps = (rehearsal: Rehearsal, reads: MirrorReads, memory: Memory): Steps => {
+  const { notes, at } = rehearsal;
+  const { answered, learned } = memory;
   const all = async (ids: readonly number[]): Promise<ReadonlySet<number>> => new Set(ids);
   return {
     peek: async (crmIds) => notes.peeked(await reads.peek(crmIds), crmIds),
-    read: async (ids) => notes.seen(await reads.read(ids)),
+    read: async (ids) => notes.seen(await reads.read(ids), ids),
     lockContacts: all,
     lockStates: all,
     lockPairing: nothing,
     oldestOpenCreate: () => reads.oldestOpenCreate(),
     matchUnpaired: (records, options) => reads.matchUnpaired(records, options),
     deferred: (crmIds) => reads.deferred(crmIds),
-    ...createToldSteps(rehearsal),
-    ...createBrakeSteps(rehearsal, reads, damaged),
+    ...createToldSteps(rehearsal, reads, memory),
+    ...createBrakeSteps(rehearsal, reads, memory),
     touch: nothing,
-    markVisibility: nothing,
-    unpair: nothing,
+    markVisibility: async (ids, visibility) => ids.forEach((id) => notes.markVisibility(id, visibility, at)),
+    unpair: async (contactId) => notes.unpair(contactId),
+    logFound: async (found) => {
+      notes.found(found, at);
+      return new Set(found.map(({ contactId }) => contactId));
+    },
     mark: async (marks) => notes.mark(marks),
     putOff: async (marks) => marks.forEach((mark) => answered.add(keyOf(mark))),
     unmark: async (crmIds, reasons) => {
       for (const crmId of crmIds) for (const reason of reasons) answered.add(keyOf({ crmId, reason }));
     },
-    clearRefused: nothing,
+    clearRefused: async (crmIds) => crmIds.forEach((crmId) => notes.refusal(crmId)),
     saveNames: nothing,
-    saveCustomFields: nothing,
+    saveCustomFields: async (defs) => defs.forEach((def) => learned.set(def.name, def)),
     saveWatermark: nothing,
     savepoint: async (steps) => {
       await steps();
       return null;
     },
-    logFound: never('logFound'),
     lockDue: never('lockDue'),
     claim: never('claim'),
     claimSteps: never('claimSteps'),
@@ -168,7 +142,7 @@ const createSteps = (rehearsal: Rehearsal, reads: MirrorReads, damaged: Damaged,
 
 type ToldSteps = Pick<MirrorTx, 'insert' | 'save' | 'remove' | 'pair' | 'queue' | 'recordConflicts' | 'refuse'>;
 
-const createToldSteps = ({ notes, tell }: Rehearsal): ToldSteps => ({
+const createToldSteps = ({ notes, tell, at }: Rehearsal, reads: MirrorReads, { damaged }: Memory): ToldSteps => ({
   insert: async (contacts) => {
     const ids = new Map<number, number>();
     for (const contact of contacts) {
@@ -195,36 +169,47 @@ const createToldSteps = ({ notes, tell }: Rehearsal): ToldSteps => ({
   remove: async (contactIds) => {
     for (const contactId of contactIds) {
       tell({ ...changeOf(notes.lastRead(contactId), contactId), action: 'delete', reason: 'deleted in the CRM' });
-      notes.remove(contactId);
+      notes.remove(contactId, at);
+      damaged.pull.add(contactId);
     }
   },
   pair: async (contactId, crmId) => {
     notes.pair(contactId, crmId);
+    notes.seen(await reads.read([contactId]), [contactId]);
     tell({ ...changeOf(notes.lastRead(contactId), contactId), crm_id: crmId, action: 'pair', reason: 'there on both sides' });
   },
   queue: async (contactIds) => contactIds.forEach((contactId) => notes.queue(contactId)),
   recordConflicts: async (conflicts) => {
     for (const { contactId, field, base, local, remote, policy, outcome } of conflicts) {
       const crmId = notes.lastRead(contactId)?.crmId ?? null;
-      if (outcome === 'open' && field !== 'contact') notes.holdField(contactId, field);
+      notes.conflict(contactId, field, outcome === 'open');
       tell({ kind: 'conflict', contact_id: contactId, crm_id: crmId, field, base, mirror: local, crm: remote, policy, outcome });
     }
   },
-  refuse: async (crmId, code, message) =>
-    tell({ ...changeOf(undefined, 0), crm_id: crmId, action: 'update', state: 'parked', reason: `${code}: ${message}` }),
+  refuse: async (crmId, code, message) => {
+    notes.refusal(crmId);
+    tell({ ...changeOf(undefined, 0), crm_id: crmId, action: 'update', state: 'parked', reason: `${code}: ${message}` });
+  },
 });
 
 type BrakeSteps = Pick<MirrorTx, 'hold' | 'holdWaiting' | 'holdIncoming' | 'release' | 'releaseHarmless' | 'countDamage' | 'brakeLoad'>;
 
-const createBrakeSteps = ({ notes, tell }: Rehearsal, reads: MirrorReads, damaged: Damaged): BrakeSteps => ({
+const createBrakeSteps = ({ notes, tell, at }: Rehearsal, reads: MirrorReads, { damaged }: Memory): BrakeSteps => ({
   brakeLoad: async (direction) => {
     const load = await reads.brakeLoad(direction);
-    return { ...load, lastHour: load.lastHour + damaged[direction].size };
+    const more = direction === 'push' ? notes.waitingMore() : 0;
+    return { ...load, lastHour: load.lastHour + damaged[direction].size, waiting: Math.max(0, load.waiting + more) };
   },
   countDamage: async (direction, damage) => damage.forEach(({ contactId }) => damaged[direction].add(contactId)),
-  hold: async (_direction, reason, contactIds) => {
-    for (const contactId of contactIds)
-      tell({ ...changeOf(notes.lastRead(contactId), contactId), action: 'delete', state: 'held', reason });
+  hold: async (direction, reason, contactIds) => {
+    for (const contactId of contactIds) {
+      // The push tells it, when its turn comes.
+      if (direction === 'push') notes.holdPush(contactId, reason);
+      else {
+        tell({ ...changeOf(notes.lastRead(contactId), contactId), action: 'delete', state: 'held', reason });
+        notes.holdPull(contactId, at);
+      }
+    }
     return 0;
   },
   holdIncoming: async (reason, incoming) => {
@@ -235,9 +220,15 @@ const createBrakeSteps = ({ notes, tell }: Rehearsal, reads: MirrorReads, damage
       const links = linkChanges({ attach: NO_LINKS, detach: destruction.links });
       const known = { ...changeOf(situation, contactId), fields: changesBetween(before, null, destruction.fields), links };
       tell({ ...known, action: 'update', state: 'held', reason });
+      notes.holdPull(contactId, null);
     }
   },
-  release: nothing,
+  release: async (direction, contactIds, silent) => {
+    for (const contactId of contactIds) {
+      if (direction === 'push') notes.releasePush(contactId);
+      else notes.releasePull(contactId, silent?.get(contactId) ?? []);
+    }
+  },
   releaseHarmless: async () => 0,
   holdWaiting: never('holdWaiting'),
 });
