@@ -17,6 +17,7 @@ export interface Drill {
   readonly name: string;
   /** What a reader of the table should know of it. */
   readonly what: string;
+  /** Of which one has to fire. */
   readonly alerts: readonly string[];
   readonly run: (pace: Pace) => Promise<Outcome>;
 }

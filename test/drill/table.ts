@@ -14,7 +14,7 @@ const secondsOf = (seconds: number | null): string => (seconds === null ? '–' 
 const lineOf = ({ drill, outcome, seconds }: Held): readonly string[] => [
   drill.name,
   outcome.skipped === undefined ? (outcome.violations.length === 0 ? 'ok' : `${outcome.violations.length} BROKEN`) : 'not held',
-  outcome.alertSeconds === null ? '–' : drill.alerts.join(', '),
+  outcome.alertSeconds === null ? '–' : drill.alerts.join(' or '),
   secondsOf(outcome.alertSeconds),
   secondsOf(outcome.recoverySeconds),
   seconds.toFixed(0),

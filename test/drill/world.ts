@@ -88,6 +88,8 @@ export interface DrillWorld {
   quiet(): Promise<void>;
   /** Waits for these alerts; answers after how many seconds the last of them fired. */
   fired(alerts: readonly string[], msMax: number): Promise<number>;
+  /** Waits until any of these fires, and answers which. */
+  firedAny(alerts: readonly string[], msMax: number): Promise<string>;
   /** In step again, each edit kept, and no alert fires any more. Answers seconds until in step, and what was broken. */
   recovered(): Promise<{ readonly seconds: number; readonly violations: readonly string[] }>;
   close(): Promise<void>;
@@ -239,6 +241,8 @@ export const openDrillWorld = async (pace: Pace, options: DrillOptions = {}): Pr
       for (const alert of alerts) await until(`alert ${alert}`, async () => (await prometheus.firing()).includes(alert), msMax);
       return (performance.now() - startedMs) / 1_000;
     },
+    firedAny: async (alerts, msMax) =>
+      await until(`alert ${alerts.join(' or ')}`, async () => (await prometheus.firing()).find((alert) => alerts.includes(alert)), msMax),
     recovered: async () => {
       await world.quiet();
       const startedMs = performance.now();

@@ -29,7 +29,8 @@ type Row = Record<string, unknown>;
 const PEOPLE = 2;
 const REST_MS = 250;
 /** Refusals that leave nothing behind: a deadlock, a lock that was not to be had, a link to a row that is gone, a disk that is full. */
-const REFUSED = new Set(['40P01', '55P03', '23503', '40001', '53100']);
+const DISK_FULL = '53100';
+const REFUSED = new Set(['40P01', '55P03', '23503', '40001', DISK_FULL]);
 const isCustom = (field: Field): boolean => field.startsWith('cf_');
 
 const isLostConnection = (error: unknown): boolean => {
@@ -49,7 +50,8 @@ export const startLocalPeople = (options: LocalPeopleOptions): People => {
       try {
         return (await pool.query<Row>(text, [...values])).rows;
       } catch (error) {
-        if (!isLostConnection(error)) throw error;
+        // A full disk refuses even to let somebody in.
+        if (!isLostConnection(error) && (error as { readonly code?: string }).code !== DISK_FULL) throw error;
         await pause(100);
       }
     }
