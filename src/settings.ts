@@ -243,7 +243,7 @@ const TABLE = {
     90,
     'how long what is settled is kept: changes in `sync.change_log`, runs, decided conflicts, closed holds, calls',
   ),
-  HISTORY_DAYS: days(0, 365, 'how long old versions are kept in `bi.contact_history`; `0` keeps none'),
+  HISTORY_DAYS: days(0, 365, 'how long old versions are kept in `bi.contact_history`; `0` writes none, and keeps what there is'),
 } as const;
 
 export type SettingName = keyof typeof TABLE;

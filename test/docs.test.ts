@@ -254,7 +254,8 @@ const INTERNAL_FUNCTIONS = new Set(
    raise_custom_field request_run destruction waiting_damage reject_pull reject_push reject_found resolve_contact plan_identity
    database_identity check_identity hold_identity decide_identity identity_swept agreed_value
    is_agreed_link is_create_in_doubt
-   write_versions switch_history snapshot_history history_partition create_history_month attach_history_month add_history_months prune_history`
+   write_versions switch_history snapshot_history history_partition create_history_month attach_history_month add_history_months prune_history
+   is_history_whole mirrored_tables take_lock`
     .split(/\s+/)
     .map((name) => `sync.${name}`),
 );

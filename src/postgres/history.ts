@@ -41,11 +41,11 @@ const switchTo = async (session: Session, { days, log }: HistoryKeeperOptions): 
   if (days > 0) await session.query('select sync.add_history_months()');
   if (!(await valueOf<boolean>(session, 'select sync.switch_history($1) as value', [days > 0]))) return;
   if (days > 0) log.info({ history_days: days }, 'every version of a contact is kept from now on');
-  else log.warn({}, 'HISTORY_DAYS is 0: versions are no longer kept, and those that were are removed');
+  else log.warn({}, 'HISTORY_DAYS is 0: versions are no longer kept; those that were stay until sync.forget_history()');
 };
 
 const snapshot = async (session: Session, signal: AbortSignal, log: Log): Promise<void> => {
-  if (await valueOf<boolean>(session, 'select history_since is not null as value from sync.account')) return;
+  if (await valueOf<boolean>(session, 'select sync.is_history_whole() as value')) return;
   let after: number | null = 0;
   while (after !== null && !signal.aborted) {
     after = await valueOf<number | null>(session, 'select sync.snapshot_history($1, $2) as value', [after, SNAPSHOT_BATCH]);

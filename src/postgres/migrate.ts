@@ -62,7 +62,14 @@ const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url
 /** No migration creates this schema, so none can drop or need it. */
 const JOURNAL_SCHEMA = 'relate_mirror';
 const JOURNAL = `${JOURNAL_SCHEMA}.__drizzle_migrations`;
+/** Advisory, because it is needed before there is any table; whoever may log in can take it, so whoever has it is named. */
 const LOCK = 'select pg_advisory_lock(7210, 3)';
+const TRY_LOCK = 'select pg_try_advisory_lock(7210, 3) as locked';
+const LOCK_HOLDER = `
+select a.pid, coalesce(a.usename::text, 'unknown') as role, a.application_name as application
+from pg_locks l join pg_stat_activity a using (pid)
+where l.locktype = 'advisory' and l.classid = 7210 and l.objid = 3 and l.objsubid = 2 and l.granted
+  and l.database = (select oid from pg_database where datname = current_database())`;
 const MAY_MIGRATE = `
 select current_user::text as role, coalesce(
   (select pg_has_role(nspowner, 'USAGE') from pg_namespace where nspname = 'sync'),
@@ -96,7 +103,7 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
     `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
   );
   checkServer(server?.version ?? 0, server?.encoding ?? '');
-  await lock(session);
+  await lock(session, log);
   const files = readMigrationFiles({ migrationsFolder }).map(({ folderMillis, hash }) => ({ createdAt: folderMillis, hash }));
   const pending = checkJournal(files, await readJournal(session));
   // Not even asked for nothing: CREATE SCHEMA IF NOT EXISTS needs rights that a daemon on a prepared database may lack.
@@ -183,14 +190,35 @@ const readJournal = async (session: Session): Promise<readonly MigrationMark[]> 
   return rows.map((row) => ({ createdAt: row.created_at, hash: row.hash }));
 };
 
-const lock = async (session: Session): Promise<void> => {
+export interface LockHolder {
+  readonly pid: number;
+  readonly role: string;
+  /** As its session calls itself. */
+  readonly application: string;
+}
+
+/** Whose session has the migration lock. */
+export const migrationLockHolder = async (session: Session): Promise<LockHolder | null> =>
+  (await session.query<LockHolder & pg.QueryResultRow>(LOCK_HOLDER))[0] ?? null;
+
+/** Waits for its turn, and says for whom. */
+const lock = async (session: Session, log?: Log): Promise<void> => {
+  const [row] = await session.query<{ locked: boolean }>(TRY_LOCK);
+  if (row?.locked === true) return;
+  const holder = await migrationLockHolder(session);
+  if (holder !== null) log?.warn({ ...holder }, 'waiting for the session that has the migration lock');
   try {
     await session.query(LOCK);
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
-    throw new MigrationError('busy', `Another process has been migrating this database for over ${LOCK_TIMEOUT_MS / 1000} s.`, error);
+    const still = await migrationLockHolder(session);
+    const who = still === null ? 'another process' : describeHolder(still);
+    throw new MigrationError('busy', `Waited ${LOCK_TIMEOUT_MS / 1000} s for the migration lock: ${who} has it.`, error);
   }
 };
+
+export const describeHolder = ({ pid, role, application }: LockHolder): string =>
+  `session ${pid} of the role ${role} (application_name "${application}")`;
 
 /** drizzle's own error quotes the whole statement; the server's error says what is wrong. */
 const toFailure = (error: unknown): MigrationError => {

@@ -375,6 +375,16 @@ export const account = sync.table(
   () => [check('account_only_row', sql`"only"`)],
 );
 
+/** Times in which no history was kept, or none that is whole; the last one may not have ended yet. */
+export const historyGaps = sync.table(
+  'history_gaps',
+  { began: instant('began').primaryKey(), ended: instant('ended'), firstVersion: id8('first_version') },
+  () => [check('history_gaps_in_order', sql`ended >= began`)],
+);
+
+/** A row a lock, inserted by a migration and never changed: taken with FOR UPDATE, which only the owner and the daemon may. */
+export const locks = sync.table('locks', { name: text('name').primaryKey() });
+
 /** One row, inserted by a migration. */
 export const leader = sync.table(
   'leader',

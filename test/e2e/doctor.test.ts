@@ -1,6 +1,7 @@
 /** `doctor`: what it finds where all is well, what it finds where something is not, and that it changes nothing. */
 import { describe, expect, it, type TestContext } from 'vitest';
 import { CHECKS, type Line } from '../../src/commands/doctor/line.ts';
+import { connect } from '../postgres/editing.ts';
 import { footprint, methodsOf } from './footprint.ts';
 import { openWorld, succeeded, TIMEOUT, TOKEN, until, type World, type WorldOptions } from './world.ts';
 
@@ -70,6 +71,31 @@ describe('doctor', TIMEOUT, () => {
     ]);
     for (const check of ['triggers', 'storage']) await world.sql(String(find(check)?.remedy?.split(';')[0]));
     expect((await doctor(world)).troubles).toEqual([['leader', 'warning']]);
+  });
+
+  it('names who has the migration lock, and says what HISTORY_DAYS=0 does before it is done', async (context) => {
+    const world = await open(context);
+    await world.run(['sync']);
+    const holder = await connect(String(world.env['DATABASE_URL']));
+    context.onTestFinished(() => holder.end());
+    await holder.query('select pg_advisory_lock(7210, 3)');
+    const off = { HISTORY_DAYS: '0' };
+    const before = await doctor(world, off);
+    expect(before.troubles).toEqual([
+      ['migration_lock', 'warning'],
+      ['leader', 'warning'],
+      ['history', 'warning'],
+    ]);
+    expect(before.find('migration_lock')?.detail).toMatch(/^session \d+ of the role \S+ \(application_name "test"\) has it/);
+    await world.sql(String(before.find('migration_lock')?.remedy?.split(': ')[1]));
+    await world.run(['sync'], off);
+    const after = await doctor(world, off);
+    expect(after.troubles).toEqual([
+      ['leader', 'warning'],
+      ['history', 'warning'],
+    ]);
+    await world.sql(String(after.find('history')?.remedy?.split(': ')[1]));
+    expect((await doctor(world, off)).find('history')).toMatchObject({ state: 'ok' });
   });
 
   it('says how sure it is that the token sees all contacts', async (context) => {

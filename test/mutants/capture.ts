@@ -37,12 +37,48 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
     promise: 1,
     patches: [
       patch(
-        'drizzle/0013_roles.sql',
-        'after insert or update or delete on crm.%I for each statement',
-        'after truncate on crm.%I for each statement',
+        'drizzle/0016_writer_and_locks.sql',
+        'relate_mirror_writer after insert or update or delete on crm.%I for each statement',
+        'relate_mirror_writer after truncate on crm.%I for each statement',
       ),
     ],
     tests: [{ file: 'test/postgres/roles.test.ts', name: 'cannot pass its writes off as the daemon’s' }],
+  },
+  {
+    name: 'the mark judged before capture reads it',
+    promise: 1,
+    patches: [
+      patch(
+        'drizzle/0016_writer_and_locks.sql',
+        'relate_mirror_writer after insert or update or delete on crm.%I for each statement execute',
+        `relate_mirror_writer after insert or update or delete on crm.%I for each statement
+      when (current_setting(''relate_mirror.writer'', true) = pg_current_xact_id_if_assigned()::text) execute`,
+      ),
+    ],
+    tests: [{ file: 'test/postgres/roles.test.ts', name: 'cannot pass its writes off as the daemon’s' }],
+  },
+  {
+    name: 'workers take turns by what anybody may take',
+    promise: 6,
+    patches: [patch('src/postgres/sql/brake.ts', `sync.take_lock('holds')`, 'pg_advisory_xact_lock(7210, 4)')],
+    tests: [
+      {
+        file: 'test/postgres/roles.test.ts',
+        name: 'no login but the owner’s and the daemon’s takes a lock that the sync works under',
+      },
+    ],
+  },
+  {
+    name: 'a row written within a statement told in the wrong order',
+    promise: 1,
+    patches: [
+      patch(
+        'drizzle/0017_history_gaps.sql',
+        'from old_rows o cross join lateral (select * from crm.contacts c where c.id = o.id offset 0) n',
+        'from old_rows o join new_rows n on n.id = o.id',
+      ),
+    ],
+    tests: [{ file: 'test/postgres/history.test.ts', name: 'where a trigger of the user’s edits the row that %s has written' }],
   },
   {
     name: 'crm_id writable by anybody',
@@ -67,7 +103,9 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a version for what changes nothing',
     promise: 4,
-    patches: [patch('drizzle/0015_history.sql', `    where (o.crm_id, o.first_name,`, `    where n.id > 0 or (o.crm_id, o.first_name,`)],
+    patches: [
+      patch('drizzle/0017_history_gaps.sql', `    where (o.crm_id, o.first_name,`, `    where n.id > 0 or (o.crm_id, o.first_name,`),
+    ],
     tests: [
       {
         file: 'test/postgres/history.test.ts',
@@ -78,7 +116,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: 'an old version that is still true pruned',
     promise: 8,
-    patches: [patch('drizzle/0015_history.sql', `where v.op <> ''delete'' and not exists (`, `where false and not exists (`)],
+    patches: [patch('drizzle/0017_history_gaps.sql', `where v.op <> ''delete'' and not exists (`, `where false and not exists (`)],
     tests: [{ file: 'test/postgres/history.test.ts', name: 'older than HISTORY_DAYS go, but for what was still true when it begins' }],
   },
   {

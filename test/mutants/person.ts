@@ -90,7 +90,7 @@ export const PERSON_MUTANTS: readonly Mutant[] = [
   {
     name: 'a restored database not noticed',
     promise: 3,
-    patches: [patch(IDENTITY.source, `  if differences <> '{}' then\n`, `  if differences is null then\n`)],
+    patches: [patch('drizzle/0016_writer_and_locks.sql', `  if differences <> '{}' then\n`, `  if differences is null then\n`)],
     tests: [{ file: IDENTITY.test, name: 'under another %s was restored or failed over' }],
   },
   {

@@ -207,7 +207,7 @@ export const PROTOCOL: readonly Mutant[] = [
   {
     name: 'pairing without lock',
     promise: 3,
-    patches: [patch('src/postgres/sql/lock.ts', 'pg_advisory_xact_lock(7210, 2)', '1')],
+    patches: [patch('src/postgres/sql/lock.ts', "sync.take_lock('pairing')", '1')],
     tests: [
       {
         file: GUARDS.page,

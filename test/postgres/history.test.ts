@@ -199,16 +199,115 @@ describe('switched on', () => {
     expect((await at(await now())).map((row) => row['first_name'])).toEqual(['Unseen', 'Free']);
   });
 
-  it('again, starts anew: off removes what was kept', async () => {
+  it('off keeps what there was, whole up to that moment, and refuses to tell what it does not know', async () => {
+    await keep();
+    const ids = [await addContact(client, 'Same'), await addContact(client, 'Edited'), await addContact(client, 'Gone')];
+    const [, edited, gone] = ids;
+    const kept = await versions();
+    expect(await keep(0)).toBe(true);
+    expect(await versions()).toEqual(kept);
+    const before = await one<string>(client, 'select began::text as value from sync.history_gaps');
+    await client.query(`update crm.contacts set city = 'Rome' where id = $1`, [edited]);
+    await client.query('delete from crm.contacts where id = $1', [gone]);
+    await addContact(client, 'New');
+    expect(await versions()).toEqual(kept);
+    const within = await now();
+    expect(await refusal(client, 'select * from bi.contacts_at($1)', [within])).toMatchObject({
+      code: '22008',
+      message: expect.stringMatching(/no history was kept after [-\d :.+]+$/) as string,
+    });
+    expect(await keep(0)).toBe(true);
+
+    expect(await keep()).toBe(true);
+    expect((await versions('op, who, first_name, city')).slice(kept.length)).toEqual(
+      expect.arrayContaining([
+        { op: 'snapshot', who: 'relate-mirror', first_name: 'Edited', city: 'Rome' },
+        { op: 'snapshot', who: 'relate-mirror', first_name: 'New', city: null },
+        { op: 'delete', who: 'relate-mirror', first_name: 'Gone', city: null },
+      ]),
+    );
+    expect(await versions()).toHaveLength(kept.length + 3);
+    const names = (rows: readonly Record<string, unknown>[]) => rows.map((row) => [row['first_name'], row['city']]);
+    expect(names(await at(before))).toEqual([
+      ['Same', null],
+      ['Edited', null],
+      ['Gone', null],
+    ]);
+    expect(await refusal(client, 'select * from bi.contacts_at($1)', [within])).toMatchObject({ code: '22008' });
+    expect(names(await at(await now()))).toEqual([
+      ['Same', null],
+      ['Edited', 'Rome'],
+      ['New', null],
+    ]);
+  });
+
+  it('again before it was whole is one gap, and a row that came back in the meantime is there', async () => {
+    await keep();
+    const id = await addContact(client, 'Back');
+    await keep(0);
+    await client.query('delete from crm.contacts where id = $1', [id]);
+    // On, and off before anybody was looked at.
+    await client.query('select sync.switch_history(true)');
+    await addContact(client, 'Between');
+    await keep(0);
+    await client.query('select sync.switch_history(true)');
+    await asDaemon(client, `insert into crm.contacts (id, first_name) overriding system value values (${id}, 'Back again')`);
+    expect(await keep()).toBe(true);
+    expect(await one(client, 'select count(*)::int as value from sync.history_gaps')).toBe(1);
+    expect((await at(await now())).map((row) => row['first_name'])).toEqual(['Back again', 'Between']);
+  });
+
+  it('forgets only when it is told to, and only where it is off', async () => {
     await keep();
     await addContact(client, 'Ann');
-    expect(await keep(0)).toBe(true);
+    expect(await refusal(client, 'select sync.forget_history()')).toMatchObject({ code: '55000', message: 'versions are being kept' });
+    await keep(0);
+    expect(await one(client, 'select sync.forget_history()::int as value')).toBe(1);
+    expect(await refusal(client, 'select * from bi.contacts_at(now())')).toMatchObject({ code: '55000' });
     await addContact(client, 'Bob');
-    expect(await versions()).toEqual([]);
     await keep();
     expect(await versions('op, origin, who, first_name')).toEqual(
       ['Ann', 'Bob'].map((first_name) => ({ op: 'snapshot', origin: 'mirror', who: 'relate-mirror', first_name })),
     );
+    expect(await at(await now())).toHaveLength(2);
+  });
+});
+
+describe('a statement within a statement ends first; the latest version is still what the row holds', () => {
+  const shout = (when: string) => `
+    create function public.shout() returns trigger language plpgsql as $$ begin
+      if new.city is distinct from upper(new.city) then update crm.contacts set city = upper(city) where id = new.id; end if;
+      return null;
+    end $$;
+    create trigger shout after ${when} on crm.contacts for each row execute function public.shout()`;
+  const held = async () => (await client.query('select id, first_name, city from crm.contacts order by id')).rows;
+  const told = async () => (await client.query('select id, first_name, city from bi.contacts_at(clock_timestamp()) order by id')).rows;
+  beforeEach(async () => void (await keep()));
+
+  it.each([
+    ['a person', async (sql: string) => void (await client.query(sql))],
+    ['the daemon', async (sql: string) => await asDaemon(client, sql)],
+  ])('where a trigger of the user’s edits the row that %s has written', async (_who, run) => {
+    await client.query(shout('insert or update of city'));
+    await run(`insert into crm.contacts (first_name, city) values ('Ann', 'berlin'), ('Bob', 'BONN')`);
+    expect(await told()).toEqual(await held());
+    expect((await versions('op, city')).filter(({ op }) => op === 'insert')).toEqual([
+      { op: 'insert', city: 'BERLIN' },
+      { op: 'insert', city: 'BONN' },
+    ]);
+    await run(`update crm.contacts set city = 'oslo' where first_name = 'Ann'`);
+    expect(await told()).toEqual(await held());
+    expect((await versions('city')).at(-1)).toEqual({ city: 'OSLO' });
+    // None that nobody could ever see.
+    expect((await versions('city')).filter(({ city }) => city === 'oslo')).toEqual([]);
+  });
+
+  it('where a function in RETURNING edits it', async () => {
+    const id = await addContact(client);
+    await client.query(`create function public.shout(wanted bigint) returns void language sql as
+      $$ update crm.contacts set city = upper(city) where id = wanted $$`);
+    await client.query(`update crm.contacts set city = 'oslo' where id = $1 returning public.shout(id)`, [id]);
+    expect(await told()).toEqual(await held());
   });
 });
 

@@ -8,6 +8,8 @@ import { checkServer, migrateDatabase, MigrationError } from '../../src/postgres
 import { createTestDatabase, type TestDatabase } from '../database.ts';
 import { connect, one } from './editing.ts';
 
+const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
 let database: TestDatabase;
 let client: pg.Client;
 let folder: string;
@@ -70,6 +72,21 @@ it('needs no right to create a schema where there is nothing to apply', async ()
   } finally {
     await client.query(`drop owned by ${role}; drop role ${role}`);
   }
+});
+
+it('says at once for whom it waits', async () => {
+  const holder = await connect(database.url);
+  await holder.query(`set application_name = 'somebody''s tool'`);
+  const role = await one<string>(holder, 'select pg_advisory_lock(7210, 3), session_user::text as value');
+  const pid = await one<number>(holder, 'select pg_backend_pid() as value');
+  const told: unknown[] = [];
+  const warn = (fields: object): void => {
+    told.push(fields);
+    void holder.end();
+  };
+  const log = { ...SILENT, warn };
+  expect(await migrateDatabase({ connectionString: database.url, log })).not.toMatchObject({ applied: 0 });
+  expect(told).toEqual([{ pid, role, application: `somebody's tool` }]);
 });
 
 describe('stops', () => {

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type pg from 'pg';
 import { createHistoryKeeper } from '../../src/postgres/history.ts';
 import { grantsScript, isRoleName } from '../../src/postgres/roles.ts';
+import { LOCK_HOLDS } from '../../src/postgres/sql/brake.ts';
+import { LOCK_PAIRING } from '../../src/postgres/sql/lock.ts';
 import { DAEMON_ROLE, EDITOR_FUNCTIONS, SYNC_RELATIONS } from '../../src/postgres/sql/grants.ts';
 import { addContact, asDaemon, one, refusal } from './editing.ts';
 import { OWNER, startRoleServer, type RoleServer } from './role-server.ts';
@@ -75,7 +77,14 @@ describe('a reader', () => {
     await addContact(editor, 'Eve');
     expect(await one(reader, `select who as value from bi.contact_history where first_name = 'Eve'`)).toBe('bob_edits');
     expect(await one(reader, `select who as value from bi.contacts_at(clock_timestamp()) where first_name = 'Eve'`)).toBe('bob_edits');
-    const upkeep = ['switch_history(false)', 'snapshot_history(0, 1)', 'add_history_months()', 'prune_history(1)', 'create_publication()'];
+    const upkeep = [
+      'forget_history()',
+      'switch_history(false)',
+      'snapshot_history(0, 1)',
+      'add_history_months()',
+      'prune_history(1)',
+      'create_publication()',
+    ];
     const month = await server.sql(
       `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'sync.contact_versions'::regclass`,
     );
@@ -211,6 +220,21 @@ describe('an editor', () => {
     );
     // Marked only when every row was looked at.
     await forged(`update crm.contacts set city = 'unseen' where id = ${id} returning ${mark}`);
+    // Marked beside the write, in one query: the rows are written by then, and what reads the mark has not run yet.
+    for (const write of [
+      `insert into crm.contacts (first_name) values ('unseen') returning 1`,
+      `update crm.contacts set city = 'unseen' where id = ${id} returning 1`,
+      `delete from crm.contacts where id = ${id} returning 1`,
+      ...['companies', 'deals', 'activities'].map((table) => `insert into crm.contact_${table} values (${id}, 1) returning 1`),
+    ]) {
+      await forged(`with x as (${write}), n as (select count(*) as c from x) select ${mark}, c from n`);
+    }
+    // As a cursor's rows are fetched, and within a block that catches what it likes.
+    await forged(`do $$ declare r record; begin
+      perform set_config('relate_mirror.origin', 'crm', true);
+      begin update crm.contacts set city = 'unseen' where id = ${id}; perform 1 / 0; exception when division_by_zero then null; end;
+      for r in with x as (update crm.contacts set city = 'unseen' where id = ${id} returning 1) select ${mark} from x loop null; end loop;
+    end $$`);
     // A function of his own in front of Postgres' own.
     await server.sql('create schema if not exists evil; grant all on schema evil to bob_edits');
     await editor.query(
@@ -218,6 +242,18 @@ describe('an editor', () => {
     );
     await forged('set local search_path = evil, pg_catalog', `select ${mark}`, `update crm.contacts set crm_id = 5 where id = ${id}`);
     await editor.query('drop function evil.has_function_privilege(name, regprocedure, text)');
+    // An operator of his own.
+    await editor.query(`
+      create function evil.never(text, text) returns boolean language sql return false;
+      create operator evil.= (leftarg = text, rightarg = text, function = evil.never)`);
+    await forged('set local search_path = evil, pg_catalog', `select ${mark}`, `update crm.contacts set city = 'unseen' where id = ${id}`);
+    await editor.query('drop function evil.never(text, text) cascade');
+    // Nothing of all that is left, and his own edits are still his.
+    expect(await server.sql(`select id from crm.contacts where city = 'unseen'`)).toEqual([]);
+    await editor.query(`update crm.contacts set city = 'seen' where id = ${id}`);
+    expect(await server.sql(`select changed_by from sync.change_log where new_values ->> 'city' = 'seen'`)).toEqual([
+      { changed_by: 'bob_edits' },
+    ]);
   });
 
   it('calls every function that people call', async () => {
@@ -274,6 +310,34 @@ describe('an editor', () => {
   });
 });
 
+it('no login but the owner’s and the daemon’s takes a lock that the sync works under', async () => {
+  const nobody = await server.as('nobody_special');
+  for (const client of [reader, editor, nobody])
+    expect(
+      await refusedTo(client, [
+        ...['holds', 'pairing'].map((name) => `select sync.take_lock('${name}')`),
+        'select from sync.locks for update',
+        'select from sync.locks for share',
+      ]),
+    ).toEqual([]);
+  // Every advisory lock of the project's, held by somebody who may do nothing.
+  await nobody.query('select pg_advisory_lock(7210, n) from generate_series(0, 20) n');
+  await owner.query(`begin; set local lock_timeout = '2s'`);
+  for (const statement of [LOCK_HOLDS, LOCK_PAIRING, `select sync.check_identity('http://127.0.0.1')`, 'select sync.mark_restored()'])
+    await owner.query(statement);
+  await owner.query('rollback');
+  await nobody.query('select pg_advisory_unlock_all()');
+  // One that was emptied by hand is as good.
+  await owner.query('delete from sync.locks');
+  const other = await server.as(OWNER);
+  await owner.query(`begin; select sync.take_lock('holds')`);
+  await other.query(`begin; set local lock_timeout = '50ms'; select sync.take_lock('pairing')`);
+  expect(await refusal(other, `select sync.take_lock('holds')`)).toMatchObject({ code: '55P03' });
+  await other.query('rollback');
+  await owner.query('commit');
+  expect(await server.sql('select name from sync.locks')).toEqual([{ name: 'holds' }]);
+});
+
 it('a login of no group sees nothing', async () => {
   const nobody = await server.as('nobody_special');
   expect(await refusedTo(nobody, ['select * from sync.status', 'select * from crm.contacts', 'select sync.pause()'])).toEqual([]);
@@ -286,6 +350,10 @@ it('a daemon that owns nothing keeps the history: partitions, first versions and
   const keeper = (days: number) => createHistoryKeeper({ connectionString: url.href, days, log: SILENT });
   for (const days of [0, 30]) expect(await keeper(days).keepOnce(new AbortController().signal)).toBe(true);
   expect(await server.sql('select history_since is not null as whole from sync.account')).toEqual([{ whole: true }]);
+  expect(await keeper(0).keepOnce(new AbortController().signal)).toBe(true);
+  // What is kept, the owner alone removes.
+  expect(await refusedTo(await server.as('dan_daemon'), ['select sync.forget_history()'])).toEqual([]);
+  expect(Number(await one(owner, 'select sync.forget_history() as value'))).toBeGreaterThan(0);
 });
 
 describe('the script of `relate-mirror grants`', () => {

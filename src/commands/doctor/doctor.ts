@@ -13,7 +13,7 @@ import { inspectMirror, markRestored, missingRights, unseenIds } from '../../pos
 import { inspectServer, isPooled, openInspection, type ServerFacts } from '../../postgres/inspect/server.ts';
 import { createAccountReads } from '../../postgres/mirror-account.ts';
 import { queryOn } from '../../postgres/mirror-session.ts';
-import { inspectMigrations } from '../../postgres/migrate.ts';
+import { inspectMigrations, migrationLockHolder } from '../../postgres/migrate.ts';
 import { createOperator } from '../../postgres/operator.ts';
 import { createPool } from '../../postgres/pool.ts';
 import type { Session } from '../../postgres/session.ts';
@@ -21,7 +21,7 @@ import { explain } from '../explain.ts';
 import { EXIT, type ExitCode, type Io } from '../io.ts';
 import { checkCrm, type FromMirror } from './crm-checks.ts';
 import { problem, warning, type Line } from './line.ts';
-import { checkMigrations, checkMirror, checkRights } from './mirror-checks.ts';
+import { checkMigrationLock, checkMigrations, checkMirror, checkRights } from './mirror-checks.ts';
 import { createPrinter } from './printer.ts';
 import { checkListening, checkServer, OLD_SECONDS } from './server-checks.ts';
 import { checkSettings } from './settings-checks.ts';
@@ -125,7 +125,7 @@ const checkSchema = async (
 ): Promise<FromMirror | null> => {
   try {
     const migrations = await inspectMigrations(session);
-    show([checkMigrations(migrations)]);
+    show([checkMigrations(migrations), checkMigrationLock(await migrationLockHolder(session))]);
     if (migrations.pending === migrations.total) return null;
     show([checkRights(await missingRights(session))]);
     const pool = createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror doctor', log });

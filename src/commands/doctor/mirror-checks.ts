@@ -4,6 +4,7 @@ import { brakeAllowance } from '../../domain/brake.ts';
 import type { CustomFieldDef } from '../../domain/contact.ts';
 import type { MirrorFacts } from '../../postgres/inspect/mirror.ts';
 import type { TriggerFault } from '../../postgres/inspect/triggers.ts';
+import { describeHolder, type LockHolder } from '../../postgres/migrate.ts';
 import type { Status } from '../../postgres/operator.ts';
 import { bytes, number, ok, problem, warning, type Line } from './line.ts';
 
@@ -21,6 +22,15 @@ export const checkMigrations = ({ pending, total }: { readonly pending: number; 
   return warning('migrations', `${pending} of ${total} not applied yet`, '`relate-mirror migrate`, or the next start, applies them.');
 };
 
+export const checkMigrationLock = (holder: LockHolder | null): Line => {
+  if (holder === null) return ok('migration_lock', 'free');
+  return warning(
+    'migration_lock',
+    `${describeHolder(holder)} has it: whatever migrates waits for that`,
+    `Unless it migrates: select pg_terminate_backend(${holder.pid});`,
+  );
+};
+
 export const checkMirror = (config: Config, known: MirrorKnown): readonly Line[] => [
   checkTriggers(known),
   checkStorage(known),
@@ -29,6 +39,7 @@ export const checkMirror = (config: Config, known: MirrorKnown): readonly Line[]
   checkFirstLoad(known),
   checkQueue(known),
   checkBrake(config, known),
+  checkHistory(config, known),
   ...checkFields(config, known),
 ];
 
@@ -140,6 +151,25 @@ const checkBrake = ({ brakeRows, brakeShare, brakeMax }: Config, { facts: { cont
   return ok('brake', detail);
 };
 const DEFAULT_ROWS = 25;
+
+/** Switched off in one place by mistake, it is missed long after. */
+const checkHistory = ({ historyDays: days }: Config, { facts }: MirrorKnown): Line => {
+  const { keeps_history: keeps, has_versions: hasVersions } = facts;
+  if (days > 0) return ok('history', keeps ? `every version is kept for ${number(days)} days` : 'begins with the next start');
+  if (keeps)
+    return warning(
+      'history',
+      'HISTORY_DAYS is 0: from the next start on no version is kept, and bi.contacts_at tells nothing later',
+      'Set HISTORY_DAYS, unless that is what you want. What was kept stays until: select sync.forget_history();',
+    );
+  if (hasVersions)
+    return warning(
+      'history',
+      'HISTORY_DAYS is 0: no version is kept; those of before are still there',
+      'To remove them, as the owner of the schemas: select sync.forget_history();',
+    );
+  return ok('history', 'HISTORY_DAYS is 0: no version is kept');
+};
 
 const checkFields = ({ crmExternalIdField: field }: Config, { customFields, facts }: MirrorKnown): readonly Line[] => {
   const defs = [...customFields.values()];

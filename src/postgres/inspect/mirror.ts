@@ -14,6 +14,8 @@ const Account = z.object({
   paired: z.coerce.number(),
   hidden: z.coerce.number(),
   bytes: z.coerce.number(),
+  keeps_history: z.boolean(),
+  has_versions: z.boolean(),
 });
 
 export interface MirrorFacts extends z.infer<typeof Account> {
@@ -27,7 +29,9 @@ export interface MirrorFacts extends z.infer<typeof Account> {
 const ACCOUNT = `
   select a.first_sweep_at, a.last_complete_sweep_at, a.changes_watermark, a.crm_url, a.notify,
     (select count(*) from crm.contacts) as contacts, (select count(*) from crm.contacts where crm_id is not null) as paired,
-    (select count(*) from sync.contact_state where hidden_at is not null) as hidden, pg_database_size(current_database()) as bytes
+    (select count(*) from sync.contact_state where hidden_at is not null) as hidden, pg_database_size(current_database()) as bytes,
+    exists (select from pg_trigger where tgrelid = 'crm.contacts'::regclass and tgname = 'relate_mirror_history_update' and tgenabled <> 'D') as keeps_history,
+    exists (select from sync.contact_versions) as has_versions
   from sync.account a`;
 const TRIGGERS = `
   select format('%s.%s %s', n.nspname, c.relname, t.tgname) as name, t.tgenabled::text as mode

@@ -10,7 +10,9 @@ const NAMES = ['crm.companies', 'crm.deals', 'crm.activities', 'crm.users', 'crm
 export const EXPECTED_TRIGGERS: ReadonlyMap<string, TriggerMode> = new Map<string, TriggerMode>([
   ...CAPTURED.flatMap((table) => ['insert', 'update', 'delete'].map((op) => [`${table} relate_mirror_capture_${op}`, 'A'] as const)),
   ...CAPTURED.flatMap((table) =>
-    ['truncate', 'writer', 'writer_after'].map((guard) => [`${table} zz_relate_mirror_guard_${guard}`, 'O'] as const),
+    ['relate_mirror_writer', 'zz_relate_mirror_guard_writer', 'zz_relate_mirror_guard_truncate'].map(
+      (guard) => [`${table} ${guard}`, 'O'] as const,
+    ),
   ),
   ['crm.contacts zz_relate_mirror_guard_insert', 'O'],
   ['crm.contacts zz_relate_mirror_guard_update', 'O'],

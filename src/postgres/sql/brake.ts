@@ -1,7 +1,7 @@
 /** Plans that wait for a person, and how much damage was done lately. What is destructive is said in drizzle/0009_brake.sql. */
 
-/** Key (7210, 4): two workers that brake at the same moment write into one plan. */
-export const LOCK_HOLDS = `select pg_advisory_xact_lock(7210, 4)`;
+/** Two workers that brake at the same moment write into one plan. */
+export const LOCK_HOLDS = `select sync.take_lock('holds')`;
 
 /** A line a contact. What is held without destroying anything by row and base (an edit that no trigger saw, say) is there as what it is. */
 export const PLAN = `

@@ -20,6 +20,7 @@ export const SYNC_RELATIONS = {
   runs: 'reader',
   calls: 'reader',
   holds: 'reader',
+  history_gaps: 'reader',
   conflicts: 'editor',
   custom_fields: 'editor',
   field_policy: 'editor',
@@ -30,6 +31,7 @@ export const SYNC_RELATIONS = {
   contact_versions: 'daemon',
   damage: 'daemon',
   leader: 'daemon',
+  locks: 'daemon',
   marks: 'daemon',
   refused: 'daemon',
   sweep_seen: 'daemon',
@@ -56,8 +58,8 @@ export const EDITOR_FUNCTIONS = [
 
 /** Views: nobody writes through them. */
 const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked']);
-/** Set by people, and read by the daemon; versions are written by the triggers. */
-const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy', 'contact_versions']);
+/** Set by people, and read by the daemon; versions and gaps are written by triggers and functions. */
+const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy', 'contact_versions', 'history_gaps']);
 
 const inSchema = (schema: string, names: readonly string[]): string => names.map((name) => `${schema}.${name}`).join(', ');
 const readBy = (least: 'reader' | 'editor' | 'daemon'): string =>

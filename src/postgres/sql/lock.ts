@@ -8,9 +8,9 @@ export const LOCK_CONTACTS_SKIP = `${LOCK_CONTACTS_WAIT} skip locked`;
 export const LOCK_STATES_WAIT = `select contact_id as id from sync.contact_state where contact_id = any($1::bigint[]) order by contact_id for update`;
 export const LOCK_STATES_SKIP = `${LOCK_STATES_WAIT} skip locked`;
 /**
- * Key (7210, 2) of the project: page inserts and create settles, so that one id never gets two rows. It is ours alone and taken before any row
- * lock, so nobody of the users waits behind it: the queue of our own workers is waited for longer than anything of theirs. Left at 100 ms, a
- * busy machine gave up answers that had arrived.
+ * Page inserts and create settles, so that one id never gets two rows. A row of sync.locks, which is never changed: an advisory lock may be taken
+ * by whoever may log in. It is ours alone and taken before any row lock of theirs, so nobody of the users waits behind it: the queue of our own
+ * workers is waited for longer than anything of theirs. Left at 100 ms, a busy machine gave up answers that had arrived.
  */
 export const LOCK_PAIRING = `
-select set_config('lock_timeout', '5s', true), pg_advisory_xact_lock(7210, 2), set_config('lock_timeout', '100ms', true)`;
+select set_config('lock_timeout', '5s', true), sync.take_lock('pairing'), set_config('lock_timeout', '100ms', true)`;
