@@ -58,8 +58,16 @@ export interface Admin extends Service {
 
 const BODY_BYTES_MAX = 16 * 1024;
 const CONNECTIONS_MAX = 256;
+/** Of one client's, so that it cannot have them all; behind a proxy everybody is one client, who still has half. */
+const CONNECTIONS_MAX_EACH = 128;
+/** Node asks this often whether a request takes too long. */
+const LOOK_EVERY_MS = 1_000;
+/** For a refusal to be read. */
+const REFUSAL_MS_MAX = 1_000;
 /** For a request to arrive; nothing that is asked here is long. */
 const REQUEST_MS_MAX = 10_000;
+/** They come at once, or from somebody who means harm. */
+const HEADERS_MS_MAX = 5_000;
 /** A connection on which nothing moves; events send something every 15 s. */
 const SILENCE_MS_MAX = 60_000;
 /** Of a stop: what is being answered may end until then. */
@@ -106,6 +114,7 @@ const createServer = async (parts: Parts): Promise<Server> => {
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
+    http: { connectionsCheckingInterval: LOOK_EVERY_MS, headersTimeout: HEADERS_MS_MAX },
     connectionTimeout: SILENCE_MS_MAX,
     keepAliveTimeout: 5_000,
     forceCloseConnections: 'idle',
@@ -118,10 +127,12 @@ const createServer = async (parts: Parts): Promise<Server> => {
       const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
       log.debug(errorFields(error), 'a request could not be read');
       socket.end(`${head}\r\n\r\n${body}`);
+      // Who neither reads nor leaves would keep the connection.
+      socket.setTimeout(REFUSAL_MS_MAX, () => socket.destroy());
     },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  app.server.headersTimeout = REQUEST_MS_MAX;
+  limitEach(app);
   acceptJsonOnly(app);
   await app.register(helmet, SECURITY_HEADERS);
 
@@ -136,6 +147,21 @@ const createServer = async (parts: Parts): Promise<Server> => {
     log.debug({ method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms }, 'HTTP request');
   });
   return { app, routes: await addRoutes(app, parts, clock) };
+};
+
+const limitEach = (app: FastifyInstance): void => {
+  const open = new Map<string, number>();
+  app.server.on('connection', (socket) => {
+    const from = socket.remoteAddress ?? '';
+    const before = open.get(from) ?? 0;
+    if (before >= CONNECTIONS_MAX_EACH) return void socket.destroy();
+    open.set(from, before + 1);
+    socket.once('close', () => {
+      const left = (open.get(from) ?? 1) - 1;
+      if (left > 0) open.set(from, left);
+      else open.delete(from);
+    });
+  });
 };
 
 /** Before there is a request that a route could answer. */
