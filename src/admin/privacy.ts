@@ -5,13 +5,13 @@ import type { Item } from '../ports/operations.ts';
 const KEPT = {
   runs: `id kind state with_links requested_at started_at finished_at complete pages rows_seen rows_written calls error expected pass marks`,
   parked: `direction change_id contact_id crm_id op fields error_code attempts since`,
-  holds: `id direction reason rows cause state created_at decided_at plan_lines`,
+  holds: `id direction reason rows cause state created_at decided_at counts plan_lines`,
   conflicts: `id contact_id crm_id field policy state at decided_at`,
 } as const;
 export type Listed = keyof typeof KEPT;
 
 /** Ids, and names of fields and links; what a later version may add to a line is not known to be harmless. */
-const KEPT_OF_LINE: ReadonlySet<string> = new Set(['contact_id', 'crm_id', 'op', 'fields', 'links', 'released', 'silent']);
+const KEPT_OF_LINE: ReadonlySet<string> = new Set(['contact_id', 'crm_id', 'op', 'fields', 'links', 'silent']);
 const OUTCOMES: ReadonlySet<unknown> = new Set(['crm', 'mirror', 'merged', 'open']);
 
 const pick = (item: Item, isKept: (column: string) => boolean): Item =>

@@ -4,6 +4,9 @@
  */
 import pg from 'pg';
 import { z } from 'zod';
+import { OPEN_HOLDS } from './sql/operations.ts';
+
+export { LINES_SHOWN } from './sql/operations.ts';
 
 const PlanLine = z.looseObject({
   contact_id: z.number().nullable(),
@@ -59,24 +62,6 @@ export interface Decisions {
 /** The change's state by now, or why nothing was done, in the database's words. */
 export type Retried = { readonly state: string } | { readonly refusal: string };
 
-/** Lines of a plan that are shown: enough to see what it is about. */
-export const LINES_SHOWN = 10;
-const OPEN_HOLDS = `
-  select h.id, h.direction, h.cause, h.reason, h.rows, h.created_at, coalesce(c.counts, '{}') as counts, coalesce(f.first, '[]') as first
-  from sync.holds h
-  cross join lateral (
-    select jsonb_object_agg(o.op, o.contacts) as counts from (
-      select coalesce(line ->> 'op', 'other') as op, count(*) as contacts
-      from jsonb_array_elements(h.plan) line where not line ? 'released' group by 1
-    ) o
-  ) c
-  cross join lateral (
-    select jsonb_agg(l.line order by l.ord) as first from (
-      select p.line, p.ord from jsonb_array_elements(h.plan) with ordinality p(line, ord)
-      where not p.line ? 'released' order by p.ord limit ${LINES_SHOWN}
-    ) l
-  ) f
-  where h.state = 'open' order by h.id`;
 const OPEN_CONFLICTS = `
   select f.id, f.contact_id, s.crm_id, f.field, f.base, f.local, f.remote, f.policy, f.at
   from sync.conflicts f left join sync.contact_state s on s.contact_id = f.contact_id

@@ -153,6 +153,21 @@ describe('what is decided', () => {
     await until('the CRM', () => world.account.contacts().every(({ city }) => city === null));
   });
 
+  it('a large plan: all of it is counted, its first lines are told, and what was let go of is no part of it', async () => {
+    const [row] = await world.sql(
+      `insert into sync.holds (direction, reason, rows, plan, state)
+       select 'pull', 'large', 130, jsonb_agg(jsonb_build_object('crm_id', n, 'op', case when n > 240 then 'update' else 'delete' end)
+         || case when n <= 120 then '{"released": true}' else '{}' end order by n), 'rejected'
+       from generate_series(1, 250) n returning id`,
+    );
+    for (const token of [ADMIN_TOKEN, null]) {
+      const hold = (await itemsOf('/api/holds?state=rejected', token)).find(({ id }) => id === row?.['id']);
+      expect(hold).toMatchObject({ counts: { delete: 120, update: 10 }, plan_lines: 130 });
+      const plan = hold?.['plan'] as readonly Record<string, unknown>[];
+      expect([plan.length, plan[0], plan.at(-1)]).toEqual([100, { crm_id: 121, op: 'delete' }, { crm_id: 220, op: 'delete' }]);
+    }
+  });
+
   it('a decision waits a moment for a row that somebody holds, and says so where that lasts', async () => {
     const [hold] = await world.sql(`insert into sync.holds (direction, reason, rows, plan) values ('pull', 'old', 0, '[]') returning id`);
     const lock = `select from sync.holds where id = ${String(hold?.['id'])} for update`;

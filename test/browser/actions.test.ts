@@ -174,6 +174,25 @@ describe.skipIf(CHROMIUM === null)('the dashboard', TIMEOUT, () => {
     await world.inStep();
   });
 
+  it('says how much a large plan takes away, though it has its first lines only', async () => {
+    const [hold] = await world.sql(
+      `insert into sync.holds (direction, reason, rows, plan)
+       select 'pull', 'large', 1150, jsonb_agg(jsonb_build_object('crm_id', n, 'op', 'delete')) from generate_series(1, 1150) n returning id::int`,
+    );
+    await page.reload();
+    const row = page.locator('#holds .item');
+    await row.getByText(`Hold ${String(hold?.['id'])}: 1,150 contacts, from the CRM into the mirror`).waitFor();
+    expect(await row.locator('.chip').allTextContents()).toEqual(['1,150 delete']);
+    expect(await row.locator('summary').textContent()).toBe('The plan, contact by contact (1,150)');
+    expect(await row.locator('.more').textContent()).toContain('… and 1,050 more');
+    await row.getByRole('button', { name: 'Approve…' }).click();
+    await page.getByRole('dialog').getByText('1,150 contacts from the CRM into the mirror: 1,150 delete.').waitFor();
+    await answer('Cancel');
+    await world.sql(`update sync.holds set state = 'rejected' where id = $1`, [hold?.['id']]);
+    await page.reload();
+    await world.inStep();
+  });
+
   it('says the daemon’s own words where a decision comes too late', async () => {
     const id = await fight(world, 'Local 2', 'Remote 2');
     const row = page.locator('#conflicts .item');

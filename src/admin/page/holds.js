@@ -6,9 +6,8 @@ import { byId, h } from './dom.js';
 import { contactName, count, number } from './format.js';
 import { since } from './time.js';
 
-/** Lines of a plan that are shown before a person asks for more, and at all. */
+/** Lines of a plan that are shown before a person asks for more. */
 const LINES_FIRST = 5;
-const LINES_MAX = 200;
 
 const OF = /** @type {const} */ ({ push: 'from the mirror into the CRM', pull: 'from the CRM into the mirror' });
 
@@ -57,7 +56,7 @@ export const showHolds = ({ items, access, decide }) =>
  */
 const renderHold = (hold, access, decide) => {
   const { id, direction, rows, reason, created_at: at, cause } = hold;
-  const lines = (hold.plan ?? []).filter((line) => !('released' in line));
+  const summary = summaryOf(hold);
   const about = `hold ${id}`;
   /** @param {'approve' | 'reject'} how */
   const button = (how) =>
@@ -67,7 +66,7 @@ const renderHold = (hold, access, decide) => {
       look: how === 'approve' ? 'danger' : '',
       access,
       about,
-      onPress: async () => await confirm(hold, how, summaryOf(lines), decide),
+      onPress: async () => await confirm(hold, how, summary, decide),
     });
   return h(
     'li',
@@ -89,8 +88,8 @@ const renderHold = (hold, access, decide) => {
       ),
       h('div', { class: 'item-actions' }, button('reject'), button('approve')),
     ),
-    lines.length === 0 ? null : h('p', { class: 'counts' }, ...summaryOf(lines).map((part) => h('span', { class: 'chip' }, part))),
-    lines.length === 0 ? null : planTable(lines, rows, id),
+    summary.length === 0 ? null : h('p', { class: 'counts' }, ...summary.map((part) => h('span', { class: 'chip' }, part))),
+    hold.plan.length === 0 ? null : planTable(hold),
     h(
       'dl',
       { class: 'means' },
@@ -106,22 +105,15 @@ const renderHold = (hold, access, decide) => {
 const meansOf = ({ cause, direction }) => (cause === 'identity' ? MEANS_IDENTITY : MEANS)[direction];
 
 /**
- * @param {readonly import('./types.js').PlanLine[]} lines
- * @returns {readonly string[]} `12 delete`
+ * Of the whole plan, of which only the first lines are here.
+ *
+ * @param {import('./types.js').Hold} hold
+ * @returns {readonly string[]} `1,500 delete`
  */
-const summaryOf = (lines) => {
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const { op } of lines) counts.set(op ?? 'other', (counts.get(op ?? 'other') ?? 0) + 1);
-  return [...counts].map(([op, howMany]) => `${number(howMany)} ${op}`);
-};
+const summaryOf = ({ counts }) => Object.entries(counts).map(([op, howMany]) => `${number(howMany)} ${op}`);
 
-/**
- * @param {readonly import('./types.js').PlanLine[]} lines
- * @param {number} rows
- * @param {number} id
- */
-const planTable = (lines, rows, id) => {
+/** @param {import('./types.js').Hold} hold */
+const planTable = ({ id, plan: lines, plan_lines: all }) => {
   const row = (/** @type {import('./types.js').PlanLine} */ line) =>
     h('tr', {}, h('td', {}, contactName(line.contact_id, line.crm_id)), h('td', {}, line.op ?? ''), h('td', {}, takes(line)));
   const table = (/** @type {readonly import('./types.js').PlanLine[]} */ some) =>
@@ -139,12 +131,12 @@ const planTable = (lines, rows, id) => {
         h('tbody', {}, ...some.map(row)),
       ),
     );
-  const rest = Math.max(rows, lines.length) - LINES_MAX;
+  const rest = all - lines.length;
   return h(
     'details',
     { class: 'plan-details', open: lines.length <= LINES_FIRST },
-    h('summary', {}, `The plan, contact by contact (${number(lines.length)})`),
-    table(lines.slice(0, LINES_MAX)),
+    h('summary', {}, `The plan, contact by contact (${number(all)})`),
+    table(lines),
     rest > 0
       ? h('p', { class: 'more' }, `… and ${number(rest)} more: `, h('code', {}, `select plan from sync.holds where id = ${id};`))
       : null,

@@ -57,8 +57,6 @@ export interface PlanLine {
   readonly op?: string | null;
   readonly fields?: readonly string[];
   readonly links?: { readonly [kind: string]: readonly number[] };
-  /** It has nothing destructive left, and does not wait any more. */
-  readonly released?: unknown;
 }
 
 export interface Hold {
@@ -67,9 +65,11 @@ export interface Hold {
   readonly cause: string;
   readonly reason: string;
   readonly rows: number;
-  /** Its first lines. */
+  /** The first lines of what waits; `plan_lines` are all of them. */
   readonly plan: readonly PlanLine[];
-  readonly plan_lines?: number;
+  readonly plan_lines: number;
+  /** How many of all lines, by op. */
+  readonly counts: { readonly [op: string]: number };
   readonly state: string;
   readonly created_at: string;
 }

@@ -21,14 +21,33 @@ export const RUNS_UNDER_WAY = `${RUN}, ${MARKS} from sync.runs r where r.state =
 
 export const PARKED = `select * from sync.parked order by since desc, change_id desc nulls last limit $1`;
 
+/** Joined to `sync.holds h`: what still waits in its plan, by op, and the first lines of it. What has been let go of already is no part of it. */
+const planOf = (lines: number): string => `
+  cross join lateral (
+    select coalesce(jsonb_object_agg(o.op, o.contacts), '{}') as counts, coalesce(sum(o.contacts), 0)::int8 as plan_lines from (
+      select coalesce(line ->> 'op', 'other') as op, count(*) as contacts
+      from jsonb_array_elements(h.plan) line where not line ? 'released' group by 1
+    ) o
+  ) c
+  cross join lateral (
+    select coalesce(jsonb_agg(l.line order by l.ord), '[]') as first from (
+      select p.line, p.ord from jsonb_array_elements(h.plan) with ordinality p(line, ord)
+      where not p.line ? 'released' order by p.ord limit ${lines}
+    ) l
+  ) f`;
+
 /** A plan may have a line for each of a hundred thousand contacts. */
 export const HOLDS = `
-select h.id, h.direction, h.reason, h.rows, h.cause, h.state, h.created_at, h.decided_at, h.decided_by,
-  jsonb_array_length(h.plan) as plan_lines,
-  coalesce((
-    select jsonb_agg(p.line order by p.ord) from jsonb_array_elements(h.plan) with ordinality p(line, ord) where p.ord <= 100
-  ), '[]') as plan
-from sync.holds h where $2::text is null or h.state = $2 order by h.id desc limit $1`;
+select h.id, h.direction, h.reason, h.rows, h.cause, h.state, h.created_at, h.decided_at, h.decided_by, c.counts, c.plan_lines, f.first as plan
+from sync.holds h ${planOf(100)}
+where $2::text is null or h.state = $2 order by h.id desc limit $1`;
+
+/** Lines of a plan that the terminal shows: enough to see what it is about. */
+export const LINES_SHOWN = 10;
+export const OPEN_HOLDS = `
+select h.id, h.direction, h.cause, h.reason, h.rows, h.created_at, c.counts, f.first
+from sync.holds h ${planOf(LINES_SHOWN)}
+where h.state = 'open' order by h.id`;
 
 export const CONFLICTS = `
 select f.id, f.contact_id, s.crm_id, f.field, f.base, f.local, f.remote, f.outcome, f.policy, f.state, f.at, f.decided_at, f.decided_by
