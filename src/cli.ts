@@ -23,7 +23,7 @@ import { runStart } from './commands/start.ts';
 import { showStatus } from './commands/status.ts';
 import { watchStatus } from './commands/watch.ts';
 import { runAudit, runResync, runSync } from './commands/work.ts';
-import { formatProblem, readConfig, type Config, type EffectiveSetting } from './config.ts';
+import { formatProblem, inspectDotEnv, readConfig, type Config, type EffectiveSetting } from './config.ts';
 import { errorFields } from './domain/error-fields.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { migrateDatabase } from './postgres/migrate.ts';
@@ -55,7 +55,9 @@ const io: Io = {
   out: (line) => void process.stdout.write(`${printable(line)}\n`),
   err: (line) => void process.stderr.write(`${printable(line)}\n`),
   outIsTerminal: process.stdout.isTTY,
-  columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+  // Some terminals do not know their size, and say 0.
+  columns: process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Number.POSITIVE_INFINITY,
+  rows: () => (process.stdout.isTTY && process.stdout.rows > 0 ? process.stdout.rows : null),
   errIsTerminal: process.stderr.isTTY,
   signal: stopping.signal,
 };
@@ -63,6 +65,8 @@ const io: Io = {
 interface Settled {
   readonly config: Config;
   readonly effective: readonly EffectiveSetting[];
+  /** Names that look like settings and are none. */
+  readonly unknown: readonly string[];
   readonly log: Logger;
 }
 
@@ -73,11 +77,11 @@ const withSettings = async (command: (settled: Settled) => Promise<ExitCode>, { 
     for (const problem of parsed.problems) io.err(formatProblem(problem));
     return EXIT.usage;
   }
-  const { config, effective } = parsed;
+  const { config, effective, unknown } = parsed;
   const level = quiet && io.errIsTerminal && config.logLevel === 'info' ? 'warn' : config.logLevel;
   const log = createLogger({ level, format: config.logFormat ?? (io.errIsTerminal ? 'pretty' : 'json'), color: io.errIsTerminal });
   try {
-    return await command({ config, effective, log });
+    return await command({ config, effective, unknown, log });
   } catch (error) {
     log.debug(errorFields(error), 'the command failed');
     throw error;
@@ -138,7 +142,7 @@ const migrate = async ({ json }: Json): Promise<ExitCode> =>
   await withSettings(
     async (settled) =>
       await withDatabase(settled, async ({ directUrl, log }) => {
-        const { applied, total } = await migrateDatabase({ connectionString: directUrl, log, grants: 'always' });
+        const { applied, total } = await migrateDatabase({ connectionString: directUrl, log, grants: 'always', signal: io.signal });
         if (json) io.out(JSON.stringify({ applied, total }));
         else io.out(applied === 0 ? `Nothing to migrate (${total} applied).` : `Applied ${applied} of ${total} migrations.`);
         return EXIT.done;
@@ -150,7 +154,7 @@ const migrate = async ({ json }: Json): Promise<ExitCode> =>
 const doctor = async (options: DoctorOptions): Promise<ExitCode> =>
   await withSettings(
     async (settled) => {
-      const deps = { ...settled, io, clock, nodeVersion: process.versions.node };
+      const deps = { ...settled, io, clock, dotEnv: inspectDotEnv(), nodeVersion: process.versions.node };
       if (settled.config.databaseUrl === null && !existsSync(EMBEDDED))
         return await runDoctor({ ...deps, database: 'DATABASE_URL is not set, and the embedded server was not made yet' }, options);
       return await withDatabase(settled, (database) => runDoctor({ ...deps, database }, options));
@@ -205,6 +209,8 @@ const run = async (command: () => Promise<ExitCode>): Promise<void> => {
   try {
     process.exitCode = await command();
   } catch (error) {
+    // Left because it was asked to, before there was anything to end in order.
+    if (error === io.signal.reason) return void (process.exitCode = EXIT.done);
     io.err(explain(error));
     process.exitCode = EXIT.failed;
   }

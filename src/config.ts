@@ -4,7 +4,7 @@
  *
  * A value may come from a file instead (`X_FILE` for `X`), as container platforms hand out secrets.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { type SettingName, SETTINGS, type SettingValues } from './settings.ts';
 
@@ -70,7 +70,13 @@ export interface EffectiveSetting {
 }
 
 export type ParsedConfig =
-  | { readonly ok: true; readonly config: Config; readonly effective: readonly EffectiveSetting[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly effective: readonly EffectiveSetting[];
+      /** Names that look like settings of ours and are none: a typing error leaves a setting at its default, in silence. */
+      readonly unknown: readonly string[];
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 const toConfig = (values: SettingValues): Config => ({
@@ -106,9 +112,16 @@ const toConfig = (values: SettingValues): Config => ({
 
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
-/** What only shows when settings are seen together. Called with the settings that are right by themselves. */
-const contradictions = (values: Partial<SettingValues>): readonly ConfigProblem[] => {
+/**
+ * What only shows when settings are seen together. Called with the settings that are right by themselves.
+ * @param isSet whether somebody wrote it: a default that another setting outdoes is no contradiction
+ */
+const contradictions = (values: Partial<SettingValues>, isSet: (name: SettingName) => boolean): readonly ConfigProblem[] => {
   const problems: ConfigProblem[] = [];
+  const { BRAKE_ROWS, BRAKE_MAX } = values;
+  if (isSet('BRAKE_ROWS') && BRAKE_ROWS !== undefined && BRAKE_MAX !== undefined && BRAKE_ROWS > BRAKE_MAX) {
+    problems.push({ setting: 'BRAKE_ROWS', value: String(BRAKE_ROWS), message: `must not be over BRAKE_MAX (${BRAKE_MAX})` });
+  }
   const { CRM_URL, CRM_ALLOW_HTTP, RETRY_MIN_MS, RETRY_MAX_MS, DATABASE_URL, DATABASE_LISTEN_URL } = values;
   if (CRM_URL?.startsWith('http:') && CRM_ALLOW_HTTP !== true && !LOOPBACK.test(new URL(CRM_URL).hostname)) {
     const message = 'would send the token unencrypted; allowed is https, http to loopback, or http anywhere with CRM_ALLOW_HTTP=true';
@@ -173,9 +186,20 @@ export const parseConfig = (env: Environment, readFile: ReadFile = (file) => rea
   }
   // Each value came out of its own schema or is its own default: the table gives the types.
   const typed = values as Partial<SettingValues>;
-  problems.push(...contradictions(typed));
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: toConfig(typed as SettingValues), effective };
+  problems.push(...contradictions(typed, (name) => effective.some((each) => each.name === name && !each.isDefault)));
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, config: toConfig(typed as SettingValues), effective, unknown: unknownNames(env) };
 };
+
+const KNOWN_NAMES: ReadonlySet<string> = new Set(SETTINGS.flatMap(({ name }) => [name, `${name}_FILE`]));
+/** Beginnings that are ours alone: `HTTP_PROXY` or `POSTGRES_PORT` are somebody else's. */
+const OWN_NAME = /^(CRM|BRAKE|CONFLICT|PULL|SWEEP|PUSH|HISTORY|CHANGE_LOG|CAPTURE)_/;
+
+const unknownNames = (env: Environment): readonly string[] =>
+  Object.keys(env)
+    .filter((name) => OWN_NAME.test(name) && !KNOWN_NAMES.has(name))
+    .toSorted();
 
 /** One line, for people: `CRM_TIMEOUT_MS="soon": allowed: …`. */
 export const formatProblem = ({ setting, value, message }: ConfigProblem): string =>
@@ -202,4 +226,23 @@ export const readConfig = (overrides: Environment = {}, dotEnv = '.env'): Parsed
     Object.assign(env, stronger);
   }
   return parseConfig(env);
+};
+
+/** The file `.env`, as far as it is a secret. */
+export interface DotEnvFile {
+  /** Permission bits, 0o600 say. */
+  readonly mode: number;
+  /** The secret settings that stand in it. */
+  readonly secrets: readonly SettingName[];
+}
+
+/** Null where there is none, or where it cannot be read. */
+export const inspectDotEnv = (dotEnv = '.env'): DotEnvFile | null => {
+  try {
+    const values = parseEnv(readFileSync(dotEnv, 'utf8'));
+    const secrets = SETTINGS.filter(({ name, secret }) => secret && (values[name] ?? '').trim() !== '').map(({ name }) => name);
+    return { mode: statSync(dotEnv).mode & 0o777, secrets };
+  } catch {
+    return null;
+  }
 };

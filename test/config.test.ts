@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { type Config, type Environment, formatProblem, parseConfig, readConfig } from '../src/config.ts';
+import { type Config, type Environment, formatProblem, inspectDotEnv, parseConfig, readConfig } from '../src/config.ts';
 import { SETTINGS } from '../src/settings.ts';
 
 const REQUIRED = { CRM_URL: 'https://crm.example/api', CRM_TOKEN: 'token-1' };
@@ -179,6 +179,13 @@ describe('contradictions', () => {
     expect(linesOf({ RETRY_MIN_MS: '4000', RETRY_MAX_MS: '4000' })).toEqual([]);
   });
 
+  test('BRAKE_ROWS over BRAKE_MAX, where somebody set it; a smaller BRAKE_MAX alone is none', () => {
+    expect(linesOf({ BRAKE_ROWS: '5000', BRAKE_MAX: '10' })).toEqual(['BRAKE_ROWS="5000": must not be over BRAKE_MAX (10)']);
+    expect(linesOf({ BRAKE_ROWS: '2000' })).toEqual(['BRAKE_ROWS="2000": must not be over BRAKE_MAX (1000)']);
+    expect(linesOf({ BRAKE_ROWS: '10', BRAKE_MAX: '10' })).toEqual([]);
+    expect(linesOf({ BRAKE_MAX: '10' })).toEqual([]);
+  });
+
   test('one that is wrong by itself is reported once, not as a contradiction too', () => {
     expect(linesOf({ RETRY_MIN_MS: 'x', RETRY_MAX_MS: '1' })).toHaveLength(1);
   });
@@ -188,6 +195,20 @@ describe('contradictions', () => {
       expect.stringContaining('DATABASE_LISTEN_URL: needs DATABASE_URL'),
     ]);
   });
+});
+
+test('names that look like settings and are none are told, with no value; those of others are left alone', () => {
+  const parsed = parseConfig({
+    ...REQUIRED,
+    CRM_RAET_SHARE: '0.5',
+    BRAKE_ROW: '1',
+    SWEEP_CRON_FILE: '',
+    CRM_TOKEN_FIEL: 'x',
+    HTTP_PROXY: 'p',
+  });
+  expect(parsed.ok && parsed.unknown).toEqual(['BRAKE_ROW', 'CRM_RAET_SHARE', 'CRM_TOKEN_FIEL']);
+  const right = parseConfig({ ...REQUIRED, POSTGRES_PORT: '1' });
+  expect(right.ok && right.unknown).toEqual([]);
 });
 
 describe('X_FILE', () => {
@@ -214,6 +235,21 @@ describe('X_FILE', () => {
       'CRM_TOKEN_FILE="/run/nothing": the file cannot be read (ENOENT); allowed: the path of a readable file',
     ]);
     expect(linesOf({ CRM_TOKEN: '', CRM_TOKEN_FILE: '/run/empty' }, readFile)).toEqual(['CRM_TOKEN_FILE="/run/empty": the file is empty']);
+  });
+});
+
+describe('inspectDotEnv', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'relate-mirror-config-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('tells its rights and which secrets stand in it, and nothing of a file that is not there', () => {
+    const file = path.join(folder, '.env');
+    expect(inspectDotEnv(file)).toBeNull();
+    writeFileSync(file, 'CRM_URL=https://a.example/api\nCRM_TOKEN=x\nADMIN_TOKEN=\nDATABASE_URL=postgres://a:b@c/d\n');
+    chmodSync(file, 0o640);
+    expect(inspectDotEnv(file)).toEqual({ mode: 0o640, secrets: ['CRM_TOKEN', 'DATABASE_URL'] });
+    chmodSync(file, 0o600);
+    expect(inspectDotEnv(file)?.mode).toBe(0o600);
   });
 });
 

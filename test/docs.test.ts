@@ -355,6 +355,25 @@ describe('SQL', () => {
     expect(foundNothing).toEqual([]);
   });
 
+  it('what they show is for an editor, where it does not say whose it is', async () => {
+    const inline = OPERATIONS.text
+      .split('\n')
+      .flatMap((line) => (line.includes('as the owner') ? [] : [...line.matchAll(/`(select [^`…]+?);?`/g)]));
+    const looks = [
+      ...examplesOf(README).flatMap(statementsOf),
+      ...examplesOf(OPERATIONS).flatMap(statementsOf),
+      ...inline.flatMap(([, statement = '']) => (/\bfrom\b/.test(statement) ? [statement] : [])),
+    ].filter((statement) => /^\s*select\b/.test(statement) && !/sync\.leader|create_publication|pg_create/.test(statement));
+    expect(looks.length).toBeGreaterThan(25);
+    const refused: string[] = [];
+    for (const statement of looks) {
+      await client.query('begin; set local role relate_mirror_editor');
+      await client.query(statement).catch(({ code }: { code?: string }) => code === '42501' && refused.push(statement));
+      await client.query('rollback');
+    }
+    expect(refused).toEqual([]);
+  });
+
   it('every query of operations.md and scaling.md runs', async () => {
     const examples = [OPERATIONS, documentAt('docs/scaling.md')].flatMap(examplesOf).flatMap(statementsOf);
     expect(examples.length).toBeGreaterThan(2);

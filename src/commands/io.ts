@@ -9,6 +9,8 @@ export interface Io {
   readonly outIsTerminal: boolean;
   /** Of standard output; without end where it is no terminal, so that a line stays a line. */
   readonly columns: number;
+  /** Of the terminal as it is now, or null where it does not say. */
+  rows(): number | null;
   /** Standard error is a terminal: progress bars are welcome. */
   readonly errIsTerminal: boolean;
   /** Fires on SIGTERM and SIGINT. */

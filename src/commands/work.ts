@@ -70,7 +70,7 @@ const waitFor = async (context: WorkContext, runId: number): Promise<ExitCode> =
       }
       if (run !== 'nobody leads') {
         await shown.stop(run.state === 'done' && linksLeft(run) === 0);
-        return tell(io, run, await app.operator.status(), clock.monotonicMs() - startedMs);
+        return tell(io, await toEnded(app, run), clock.monotonicMs() - startedMs);
       }
       await app.asLeader(io.signal, (deps) => serve(deps, runId)).catch(unlessLed);
     }
@@ -157,27 +157,42 @@ const showRuns = ({ app, clock }: WorkContext, progress: Progress): { stop(compl
   };
 };
 
-const toLine = (run: RunRow, status: Status): string => {
+interface EndedRun {
+  readonly run: RunRow;
+  /** What waits now. */
+  readonly status: Status;
+  /** Edits that reached the CRM meanwhile. */
+  readonly pushed: number;
+}
+
+const toEnded = async ({ operator }: App, run: RunRow): Promise<EndedRun> => {
+  const [status, pushed] = await Promise.all([operator.status(), operator.pushedDuring(run.id)]);
+  return { run, status, pushed };
+};
+
+const toLine = ({ run, status, pushed }: EndedRun): string => {
   const { id: run_id, kind, state, complete, rows_seen, rows_written, error } = run;
   const { contacts, queue_depth, parked, held, unknown, retry, open_conflicts } = status;
-  const ended = { run_id, kind, state, complete, rows_seen, rows_written, links_left: linksLeft(run), error };
+  const ended = { run_id, kind, state, complete, rows_seen, rows_written, pushed, links_left: linksLeft(run), error };
   return JSON.stringify({ ...ended, contacts, queue_depth, parked, held, unknown, retry, open_conflicts });
 };
 
 /** How it ended, and what is left for a person. */
-const tell = (io: Io, run: RunRow, status: Status, ms: number): ExitCode => {
+const tell = (io: Io, ended: EndedRun, ms: number): ExitCode => {
+  const { run, status } = ended;
   const ok = run.state === 'done' && linksLeft(run) === 0;
-  if (!io.outIsTerminal) io.out(toLine(run, status));
-  else if (ok) io.out(`${describeRun(run, status)}, in ${(ms / 1000).toFixed(1)} s.`);
+  if (!io.outIsTerminal) io.out(toLine(ended));
+  else if (ok) io.out(`${describeRun(ended)}, in ${(ms / 1000).toFixed(1)} s.`);
   if (!ok) io.err(describeFailure(run));
   if (io.outIsTerminal) for (const line of attentionLines(status)) io.out(line);
   if (!ok) return EXIT.failed;
   return needsAttention(status) ? EXIT.attention : EXIT.done;
 };
 
-const describeRun = (run: RunRow, { contacts }: Status): string => {
+const describeRun = ({ run, status: { contacts }, pushed }: EndedRun): string => {
   if (run.kind === 'resync') return `Resynced: ${count(run.rows_seen, 'contact')} read, ${count(run.rows_written, 'row')} written`;
-  if (run.kind !== 'audit') return `Synced: ${count(contacts, 'contact')} in the mirror`;
+  if (run.kind !== 'audit')
+    return `Synced: ${count(run.rows_written, 'row')} changed here, ${count(pushed, 'edit')} pushed, ${count(contacts, 'contact')} in the mirror`;
   const found =
     run.rows_written === 0 ? 'nothing found' : `${count(run.rows_written, 'contact')} with edits that no trigger saw, queued or held`;
   return `Audited: ${count(run.rows_seen, 'contact')} compared, ${found}`;

@@ -12,6 +12,8 @@
 
 const WINDOW_MS = 60_000;
 const LIMIT_UNTIL_KNOWN = 60;
+/** More is not believed: no CRM serves it, and `sync.leader` has to be able to hold it. The same as the most of CRM_RATE_PER_MINUTE. */
+const LIMIT_MAX = 1_000_000;
 /** The part of a window that background lanes leave free, so that an edit never waits a minute behind a sweep. */
 const RESERVE_SHARE = 0.2;
 
@@ -111,7 +113,7 @@ export class CallBudget {
     this.#inFlight -= 1;
     if (!signs.sent) return;
     this.#answered.push(nowMs);
-    if (signs.limit !== null && signs.limit >= 1) this.#learned = signs.limit;
+    if (signs.limit !== null && signs.limit >= 1) this.#learned = Math.min(signs.limit, LIMIT_MAX);
     this.#see(ticket, nowMs, signs.remaining);
     if (signs.pauseMs === null) return;
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + signs.pauseMs);

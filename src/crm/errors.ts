@@ -13,6 +13,8 @@ import { isObject, isPrototypeKey, storableText } from './json.ts';
 
 /** How long everything waits after a 429 that does not say how long, or says nonsense. */
 const RETRY_AFTER_DEFAULT_MS = 60_000;
+/** Nor does a 429 that says "at once", or a time that is past, have every worker knock again in the same moment. */
+const RATE_LIMITED_MIN_MS = 1_000;
 /** A Retry-After beyond this is not believed: one call asks again after this time. */
 const RETRY_AFTER_MAX_MS = 15 * 60_000;
 const MESSAGE_LENGTH_MAX = 2000;
@@ -85,7 +87,10 @@ export const classifyStatus = (answer: Answer, write: boolean): CrmFailure => {
     case 422:
       return failure('park', 'invalid', parts);
     case 429:
-      return failure('later', 'rate_limited', { ...parts, retryAfterMs: parseRetryAfterMs(answer) ?? RETRY_AFTER_DEFAULT_MS });
+      return failure('later', 'rate_limited', {
+        ...parts,
+        retryAfterMs: Math.max(RATE_LIMITED_MIN_MS, parseRetryAfterMs(answer) ?? RETRY_AFTER_DEFAULT_MS),
+      });
     default:
       return failure('park', 'bad_request', parts);
   }

@@ -64,7 +64,7 @@ export type Retried = { readonly state: string } | { readonly refusal: string };
 
 const OPEN_CONFLICTS = `
   select f.id, f.contact_id, s.crm_id, f.field, f.base, f.local, f.remote, f.policy, f.at
-  from sync.conflicts f left join sync.contact_state s on s.contact_id = f.contact_id
+  from sync.conflicts f left join lateral (select crm_id from sync.contact_status where contact_id = f.contact_id) s on true
   where f.state = 'open' order by f.id`;
 const DECIDE = { approve: 'select sync.approve($1)', reject: 'select sync.reject($1)' } as const;
 const RESOLVE = 'select sync.resolve($1, $2)';

@@ -81,7 +81,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Applies what is missing, in one transaction. Any number of processes may call it at once: they take turns.
  * @returns how many migrations were applied just now, and how many there are
- * @throws MigrationError, or what the network or the server said of the connection
+ * @throws MigrationError, what the network or the server said of the connection, or the signal's reason once that has fired
  */
 export const migrateDatabase = async (options: MigrateOptions): Promise<{ readonly applied: number; readonly total: number }> => {
   const { connectionString, signal } = options;
@@ -90,7 +90,12 @@ export const migrateDatabase = async (options: MigrateOptions): Promise<{ readon
   const giveUp = (): void => void session.close();
   signal?.addEventListener('abort', giveUp);
   try {
+    signal?.throwIfAborted();
     return await migrateOn(session, options);
+  } catch (error) {
+    // What the driver says of a connection that we closed ourselves tells nobody anything.
+    signal?.throwIfAborted();
+    throw error;
   } finally {
     signal?.removeEventListener('abort', giveUp);
     // The lock ends with the session.
@@ -167,7 +172,8 @@ const checkJournal = (files: readonly MigrationMark[], applied: readonly Migrati
   return files.length - applied.length;
 };
 
-const whoMayMigrate = async (session: Session): Promise<{ readonly may: boolean; readonly role: string }> => {
+/** Whether this role may make or change the mirror's schemas, and who it is. */
+export const whoMayMigrate = async (session: Session): Promise<{ readonly may: boolean; readonly role: string }> => {
   const [row] = await session.query<{ may: boolean; role: string }>(MAY_MIGRATE);
   return row ?? { may: false, role: 'unknown' };
 };

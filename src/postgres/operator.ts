@@ -50,6 +50,8 @@ export interface Operator extends Decisions {
   /** Asks the leader for a run; a like one that is already asked for or running is answered instead. */
   request(kind: 'sync' | 'resync' | 'audit', withLinks: boolean): Promise<number>;
   run(runId: number): Promise<RunRow | null>;
+  /** How many edits reached the CRM while this run went, whoever sent them. */
+  pushedDuring(runId: number): Promise<number>;
   /** The sweep or resync that runs, or ended last. */
   currentRun(): Promise<RunRow | null>;
   /** CAPTURE_NOTIFY, where the capture triggers look for it. */
@@ -62,6 +64,9 @@ const RUN = `
     (select count(*) from sync.marks where reason in ('links', 'activities')) as marks
   from sync.runs r`;
 const RUN_BY_ID = `${RUN} where r.id = $1`;
+const PUSHED_DURING = `
+  select count(*) as pushed from sync.change_log l, sync.runs r
+  where r.id = $1 and l.state = 'done' and l.settled_at between r.started_at and coalesce(r.finished_at, now())`;
 const CURRENT_RUN = `${RUN} where r.kind in ('sweep', 'resync') and r.started_at is not null order by r.state = 'running' desc, r.id desc limit 1`;
 
 export const createOperator = (pool: pg.Pool): Operator => {
@@ -71,6 +76,7 @@ export const createOperator = (pool: pg.Pool): Operator => {
     request: async (kind, withLinks) =>
       z.object({ id: z.number() }).parse((await pool.query('select sync.request_run($1, $2) as id', [kind, withLinks])).rows[0]).id,
     run: async (runId) => await runOf(pool, RUN_BY_ID, [runId]),
+    pushedDuring: async (runId) => z.object({ pushed: z.coerce.number() }).parse((await pool.query(PUSHED_DURING, [runId])).rows[0]).pushed,
     currentRun: async () => await runOf(pool, CURRENT_RUN, []),
     setCaptureNotify: async (on) => void (await pool.query('update sync.account set notify = $1 where notify <> $1', [on])),
   };

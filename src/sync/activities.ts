@@ -3,7 +3,7 @@
  * the same locks and the same age rule as a page.
  */
 import { canonicalIds, contentHash, sameValue, UNKNOWN_LINKS, type SeenName } from '../domain/contact.ts';
-import type { CrmFailure, ErrorCode } from '../domain/errors.ts';
+import { ERROR_CODES, type CrmFailure, type ErrorCode } from '../domain/errors.ts';
 import { diffLinks, eachKind, isEmptyLinks, linkDeltas, mergeLinks, without } from '../domain/merge.ts';
 import type { Lane } from '../ports/crm.ts';
 import type { ContactWrite, MirrorTx, Situation } from '../ports/mirror.ts';
@@ -15,16 +15,30 @@ export interface Activities {
   readonly names: readonly SeenName[];
 }
 
+const PAGES_MAX = 1000;
+const ENDLESS: CrmFailure = {
+  class: 'retry',
+  code: 'bad_answer',
+  status: null,
+  message: `${ERROR_CODES.bad_answer} (a list of activities that does not end)`,
+  fields: {},
+  retryAfterMs: null,
+  proven: false,
+};
+
 /** All pages of one contact's activities. */
 export const allActivities = async (deps: SyncDeps, crmId: number, lane: Lane): Promise<Activities | { readonly failure: CrmFailure }> => {
-  const ids: number[] = [];
+  const ids = new Set<number>();
   const names: SeenName[] = [];
   for (let page = 1; ; page += 1) {
     const answer = await deps.crm.listActivities(crmId, page, callOptions(deps, lane));
     if (!answer.ok) return { failure: answer.failure };
-    ids.push(...answer.value.ids);
+    const before = ids.size;
+    for (const id of answer.value.ids) ids.add(id);
     names.push(...answer.value.names);
-    if (page >= answer.value.lastPage || answer.value.ids.length === 0) return { ids: canonicalIds(ids), names };
+    if (page >= answer.value.lastPage || answer.value.ids.length === 0) return { ids: canonicalIds([...ids]), names };
+    // More is promised, and the same comes again, or ever more: nobody can say what is attached.
+    if (ids.size === before || page >= PAGES_MAX) return { failure: ENDLESS };
   }
 };
 

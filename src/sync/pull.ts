@@ -15,7 +15,7 @@ import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { applyPage, type PageReport } from './page.ts';
-import { isWhole } from './pages.ts';
+import { isEndless, isWhole } from './pages.ts';
 import { removeGone } from './removal.ts';
 
 export interface PullOptions {
@@ -95,6 +95,8 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
   let total: number | null = null;
   let whole = true;
   let before: ReadonlySet<number> = new Set();
+  const seen = new Set<number>();
+  let promised: number | null = null;
   for (let page = 1; ; page += 1) {
     const requestedAt = await deps.mirror.now();
     const answer = await listPage(deps, feed, page, since);
@@ -109,6 +111,8 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     // Rows are missing, or those of the page before came once more: what the others would have told is not passed by.
     whole &&= isWhole(value) && !again;
     before = new Set(value.records.map(({ crmId }) => crmId));
+    for (const crmId of before) seen.add(crmId);
+    promised ??= value.total;
     const isThrough = last && whole && !shrank && !options.beforePush;
     // The CRM's clock was set back: what is edited there from now on would be older than the watermark until it has caught up.
     const setBack = startedAt !== null && startedAt < watermark;
@@ -129,6 +133,10 @@ const walkFeed = async (deps: SyncDeps, runContext: RunContext, feed: Feed, wate
     if (shrank && page > 1) page -= 2;
     // An empty list may be a broken answer as well as a quiet hour: nothing is taken for seen because of it.
     else if (last) return { ...report, through: whole && value.total > 0 ? startedAt : null, stoppedBy: null };
+    else if (isEndless({ page, perPage: value.perPage, seen: seen.size, promised })) {
+      deps.log.warn({ pages: page, seen: seen.size }, 'the list of changes does not end: it is left, and read again next time');
+      return { ...report, through: null, stoppedBy: null };
+    }
   }
 };
 

@@ -76,6 +76,7 @@ export const pullOnce = async (deps: SyncDeps, memory: PushMemory): Promise<Pull
 export interface SweepEnd {
   readonly runId: number;
   readonly complete: boolean;
+  readonly rowsSeen: number;
   readonly rowsWritten: number;
   readonly removed: number;
   readonly held: number;
@@ -157,9 +158,17 @@ export const needsSweep = async ({ mirror }: SyncDeps): Promise<boolean> => {
   return firstSweepAt === null || identityHold?.swept === false;
 };
 
-/** One pull (on an empty mirror the full load), the links that it found wanting, then the push until nothing is due. */
-export const syncOnce = async (deps: SyncDeps, memory: PushMemory): Promise<CrmFailure | null> => {
+/**
+ * One pull (on an empty mirror the full load), the links that it found wanting, then the push until nothing is due.
+ * @param onPulled what the pull, or the load, read and wrote
+ */
+export const syncOnce = async (
+  deps: SyncDeps,
+  memory: PushMemory,
+  onPulled: (rows: { readonly rowsSeen: number; readonly rowsWritten: number }) => Promise<void> = async () => {},
+): Promise<CrmFailure | null> => {
   const pulled = (await needsSweep(deps)) ? await sweepOnce(deps, 'sweep', null) : await pullOnce(deps, memory);
+  await onPulled(pulled);
   if (pulled.stoppedBy !== null) return pulled.stoppedBy;
   const linked = await backfillLinks(deps);
   if (linked !== null && endsTheRound(linked)) return linked;
@@ -177,7 +186,9 @@ export const serveRequest = async (deps: SyncDeps, memory: PushMemory, request: 
     await auditOnce(deps, request);
     return null;
   }
-  const stoppedBy = await syncOnce(deps, memory);
+  const stoppedBy = await syncOnce(deps, memory, async ({ rowsSeen, rowsWritten }) => {
+    await deps.mirror.transaction((tx) => tx.saveRun(request.id, { rowsSeen, rowsWritten }));
+  });
   // Not ended but interrupted: the next leader takes it again.
   if (deps.signal.aborted) return stoppedBy;
   const state = stoppedBy === null ? 'done' : 'failed';

@@ -16,6 +16,7 @@ import { clockOffsetMs, loadContext, type RunContext } from './context.ts';
 import { callOptions, pausedBy, type SyncDeps } from './deps.ts';
 import { endsTheRound, hide } from './marks.ts';
 import { applyPage } from './page.ts';
+import { isEndless } from './pages.ts';
 import { controlAnswers, removeGone } from './removal.ts';
 
 export interface SweepReport {
@@ -138,6 +139,11 @@ const walkPages = async (walker: Walker): Promise<CrmFailure | null> => {
     const before = walker.cursor.seen;
     await store(walker, answer.value, requestedAt, clockOffsetMs(requestedAt, answer.meta), shrank ? page - 1 : page + 1);
     if (!shrank && isLast(answer.value, page, walker.cursor, walker.cursor.seen > before)) return null;
+    const { seen, total: promised, maxId } = walker.cursor;
+    if (isEndless({ page, perPage: answer.value.perPage, seen, promised: Math.max(promised, maxId) })) {
+      walker.deps.log.warn({ pages: page, seen }, 'the list of contacts does not end: it is left');
+      return null;
+    }
   }
 };
 

@@ -87,13 +87,18 @@ describe('classifyStatus', () => {
 
   it.each([
     ['7', null, 7000],
-    ['0', null, 0],
+    ['0', null, 1000],
     [undefined, null, 60_000],
     ['soon', null, 60_000],
     ['-5', null, 60_000],
     ['99999999999999999999', null, 900_000],
     ['Fri, 23 Jan 2026 05:00:30 GMT', '2026-01-23T05:00:00Z', 30_000],
-    ['Fri, 23 Jan 2026 04:00:00 GMT', '2026-01-23T05:00:00Z', 0],
+    ['Fri, 23 Jan 2026 04:00:00 GMT', '2026-01-23T05:00:00Z', 1000],
+    ['Fri, 23 Jan 1926 04:00:00 GMT', '2026-01-23T05:00:00Z', 1000],
+    ['Fri, 23 Jan 9926 04:00:00 GMT', '2026-01-23T05:00:00Z', 900_000],
+    ['9'.repeat(400), null, 900_000],
+    ['1e9', null, 60_000],
+    ['NaN', null, 60_000],
     ['Fri, 23 Jan 2026 05:00:30 GMT', null, 60_000],
   ])('429 with Retry-After %j at %j waits %i ms', (retryAfter, date, retryAfterMs) => {
     const at = date === null ? null : new Date(date);

@@ -74,6 +74,12 @@ describe('the limit', () => {
     expect(clock.sleeping).toBe(0);
   });
 
+  it('does not believe more than a million, which the lease could not tell the database', async () => {
+    const { pacing, call } = rig();
+    await call('first', 'edit', { limit: 999_999_999_999_999 });
+    expect(pacing.status()).toMatchObject({ limitPerMinute: 1_000_000, learnedPerMinute: 1_000_000 });
+  });
+
   it('ignores a limit of nothing, as a broken proxy might send', async () => {
     const { pacing, call } = rig();
     await call('first', 'edit', { limit: 0 });

@@ -23,10 +23,12 @@ describe('without a daemon', TIMEOUT, () => {
     const world = await open(context, { empty: true });
     const first = succeeded(await world.run(['sync']));
     expect(result(first.stdout)).toMatchObject({ kind: 'sync', state: 'done', contacts: 12, queue_depth: 0, error: null });
+    expect(result(first.stdout)).toMatchObject({ rows_seen: 12, rows_written: 12, pushed: 0 });
     await world.inStep();
 
     await world.sql(`update crm.contacts set city = 'Olten'`);
-    expect((await world.run(['sync'])).code).toBe(0);
+    const second = succeeded(await world.run(['sync']));
+    expect(result(second.stdout)).toMatchObject({ rows_written: 0, pushed: 12 });
     expect(world.account.contacts().every(({ city }) => city === 'Olten')).toBe(true);
 
     const writes = () => world.account.calls.count('create', 'update', 'delete', 'attach', 'detach', 'sync');

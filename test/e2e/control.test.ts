@@ -1,6 +1,13 @@
 /** What a person tells the mirror on the command line: pause, resume, retry, and the status as it changes. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it, type TestContext } from 'vitest';
+import { buildProgram } from './built-program.ts';
 import { openWorld, succeeded, TIMEOUT, until, type World, type WorldOptions } from './world.ts';
+
+/** Of util-linux: it gives a command a terminal. */
+const hasScript = spawnSync('script', ['--version']).status === 0;
 
 const open = async ({ onTestFinished }: TestContext, options: WorldOptions = {}): Promise<World> => {
   const world = await openWorld({ seed: { contacts: 6 }, ...options });
@@ -90,6 +97,36 @@ describe('status --watch', TIMEOUT, () => {
     watch.kill('SIGINT');
     expect((await watch.ended).code).toBe(0);
   });
+
+  it.skipIf(!hasScript)(
+    'on a terminal that does not know its size writes what changed, and in a low one keeps the verdict',
+    async (context) => {
+      const world = await open(context);
+      await world.run(['sync']);
+      const watch = async (size: string, shown: (text: string) => boolean): Promise<string> => {
+        const { cli } = await buildProgram();
+        const command = `${size === '' ? '' : `stty ${size}; `}exec '${process.execPath}' '${cli}' status --watch`;
+        const child = spawn('script', ['-qfec', command, '/dev/null'], {
+          env: { ...world.env, TERM: 'xterm' },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        let text = '';
+        child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        const ended = once(child, 'close');
+        try {
+          await until('the status', () => shown(stripVTControlCharacters(text)));
+        } finally {
+          child.kill('SIGTERM');
+          await ended;
+        }
+        return stripVTControlCharacters(text);
+      };
+      expect(await watch('rows 0 cols 0', (text) => text.includes('all compared'))).toMatch(/in step +it was/);
+      const low = await watch('rows 5 cols 80', (text) => text.includes('in a higher window'));
+      expect(low).toMatch(/in step +it was/);
+      expect(low).not.toContain('all compared');
+    },
+  );
 
   it('ends where there is no database at the start', async (context) => {
     const world = await open(context);

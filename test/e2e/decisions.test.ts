@@ -1,5 +1,6 @@
 /** What a person is asked, and answers, on the command line: holds and conflicts. */
 import { describe, expect, it, type TestContext } from 'vitest';
+import { createTestLogin } from '../login.ts';
 import { openWorld, succeeded, TIMEOUT, until, type World } from './world.ts';
 
 const CONTACTS = 12;
@@ -110,6 +111,19 @@ describe('conflicts', TIMEOUT, () => {
       expect(world.account.contacts()[0]?.city).toBe(city);
     }
     await world.inStep();
+  });
+
+  it('are shown to an editor and decided by one, who sees none of the daemon’s own tables', async (context) => {
+    const world = await open(context);
+    const login = await createTestLogin(String(world.env['DATABASE_URL']), (role) => [`grant relate_mirror_editor to ${role}`]);
+    context.onTestFinished(() => login.drop());
+    const asEditor = { DATABASE_URL: login.url };
+    const id = await fight(world, 'editor');
+    const shown = await world.run(['conflicts', '--json'], asEditor);
+    expect(shown).toMatchObject({ code: 3, stderr: '' });
+    expect(JSON.parse(shown.stdout)).toMatchObject({ id: Number(id), crm_id: world.account.contacts()[0]?.id });
+    for (const command of ['status', 'holds']) expect((await world.run([command], asEditor)).stderr).not.toContain('lacks a right');
+    succeeded(await world.run(['conflicts', 'resolve', id, 'crm'], asEditor));
   });
 
   it('an unknown number is one clear line and exit code 1, wrong usage exit code 2', async (context) => {

@@ -1,6 +1,7 @@
 /** `doctor`: what it finds where all is well, what it finds where something is not, and that it changes nothing. */
 import { describe, expect, it, type TestContext } from 'vitest';
 import { CHECKS, type Line } from '../../src/commands/doctor/line.ts';
+import { createTestLogin } from '../login.ts';
 import { connect } from '../postgres/editing.ts';
 import { footprint, methodsOf } from './footprint.ts';
 import { openWorld, succeeded, TIMEOUT, TOKEN, until, type World, type WorldOptions } from './world.ts';
@@ -175,6 +176,24 @@ describe('doctor', TIMEOUT, () => {
     url.password = 'x';
     const { find } = await doctor(world, { DATABASE_URL: url.href });
     expect(find('rights')).toMatchObject({ state: 'problem', detail: expect.stringContaining('INSERT on ') as string });
+  });
+
+  it('says before the first start that a role may not make the schemas, or not apply what is missing', async (context) => {
+    const world = await open(context, { empty: true });
+    const login = await createTestLogin(String(world.env['DATABASE_URL']), () => []);
+    context.onTestFinished(() => login.drop());
+    const before = await doctor(world, { DATABASE_URL: login.url });
+    expect(before.find('migrations')).toMatchObject({
+      state: 'problem',
+      detail: `none applied, and the role ${login.role} may not make schemas in this database`,
+      remedy: expect.stringContaining('grant create on database') as string,
+    });
+    succeeded(await world.run(['migrate']));
+    await world.sql('delete from relate_mirror.__drizzle_migrations where id = (select max(id) from relate_mirror.__drizzle_migrations)');
+    await world.sql(`grant usage on schema relate_mirror to ${login.role}`);
+    await world.sql(`grant select on all tables in schema relate_mirror to ${login.role}`);
+    const later = await doctor(world, { DATABASE_URL: login.url });
+    expect(later.find('migrations')).toMatchObject({ state: 'problem', detail: expect.stringContaining('may not apply them') as string });
   });
 
   it('--restored stops the push until a person approves', async (context) => {

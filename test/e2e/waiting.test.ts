@@ -80,6 +80,33 @@ describe('start', TIMEOUT, () => {
     expect(performance.now() - killedAt).toBeLessThan(2_000);
   });
 
+  it('and sync, audit, migrate tell for whom they wait while another process migrates, and end well at SIGTERM', async (context) => {
+    const server = await openServer(context);
+    const world = await open(context, server.url);
+    const pool = createPool({ connectionString: server.url, max: 1, applicationName: 'somebody else' });
+    context.onTestFinished(() => pool.end());
+    const holder = await pool.connect();
+    await holder.query('select pg_advisory_lock(7210, 3)');
+    const { rows } = await holder.query<{ pid: number }>('select pg_backend_pid() as pid');
+    await Promise.all(
+      ['start', 'sync', 'audit', 'migrate'].map(async (command) => {
+        const child = world.start([command]);
+        const line = await child.logged('the wait', ({ msg }) => msg === 'waiting for the session that has the migration lock');
+        expect(line).toMatchObject({ level: 'warn', pid: rows[0]?.pid, application: 'somebody else' });
+        const killedAt = performance.now();
+        child.kill('SIGTERM');
+        const { stdout, stderr } = succeeded(await child.ended);
+        expect(performance.now() - killedAt).toBeLessThan(5_000);
+        expect([stdout, stderr.includes('The command failed')]).toEqual(['', false]);
+      }),
+    );
+    const waits = world.start(['migrate', '--json']);
+    await waits.logged('the wait', ({ msg }) => msg === 'waiting for the session that has the migration lock');
+    await holder.query('select pg_advisory_unlock(7210, 3)');
+    holder.release();
+    expect(JSON.parse(succeeded(await waits.ended).stdout)).toMatchObject({ applied: expect.any(Number) as number });
+  });
+
   it('does not wait for what no wait mends: a wrong password, a missing database', async (context) => {
     const server = await openServer(context);
     const world = await open(context, server.url);

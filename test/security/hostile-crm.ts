@@ -2,7 +2,14 @@
  * A CRM that has fallen into wrong hands: a real HTTP server between the program and the sandbox CRM. It passes everything on, until the test
  * says which calls it answers itself, or what it does to an answer on its way.
  */
-import { createServer, type IncomingMessage, request as send, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  request as send,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createSecureServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
@@ -31,6 +38,8 @@ export interface HostileCrm {
   attack(fits: (asked: Asked) => boolean, attack: Attack, when?: When): void;
   /** From now on: 2xx answers that fit pass through this. */
   mangle(fits: (asked: Asked) => boolean, mangle: Mangle): void;
+  /** From now on: every answer of the CRM carries these headers too. */
+  lie(headers: OutgoingHttpHeaders): void;
   /** Behaves again. */
   behave(): void;
   close(): Promise<void>;
@@ -66,6 +75,7 @@ export const startHostileCrm = async (crmUrl: string, tls?: ServerOptions): Prom
   const asked: Asked[] = [];
   let attacks: { fits: (asked: Asked) => boolean; attack: Attack; when: When } | null = null;
   let mangles: { fits: (asked: Asked) => boolean; mangle: Mangle } | null = null;
+  let lies: OutgoingHttpHeaders = {};
   let attacked = 0;
 
   const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -83,7 +93,7 @@ export const startHostileCrm = async (crmUrl: string, tls?: ServerOptions): Prom
     const mangled = mangles?.fits(request) === true && ok ? mangles.mangle(JSON.parse(body.toString()), request) : null;
     const text = mangled === null ? body : Buffer.from(typeof mangled === 'string' ? mangled : JSON.stringify(mangled));
     const { 'content-length': _length, 'transfer-encoding': _encoding, connection: _connection, ...headers } = passed.headers;
-    response.writeHead(passed.statusCode ?? 500, { ...headers, 'content-length': text.length }).end(text);
+    response.writeHead(passed.statusCode ?? 500, { ...headers, ...lies, 'content-length': text.length }).end(text);
   };
   const listener: RequestListener = (message, response) => void answer(message, response).catch(() => response.destroy());
   const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
@@ -100,7 +110,9 @@ export const startHostileCrm = async (crmUrl: string, tls?: ServerOptions): Prom
     attacked: () => attacked,
     attack: (fits, attack, when = 'instead') => void (attacks = { fits, attack, when }),
     mangle: (fits, mangle) => void (mangles = { fits, mangle }),
+    lie: (headers) => void (lies = headers),
     behave: () => {
+      lies = {};
       attacks = null;
       mangles = null;
       // What was left hanging is over, too.

@@ -67,6 +67,8 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
   let url: string;
   /** Everything that came out, by where. */
   const out: { readonly where: string; readonly text: string }[] = [];
+  /** What plan tells, values and all. */
+  const plans: string[] = [];
   const queries = new Set<string>();
   let watching: NodeJS.Timeout;
 
@@ -197,6 +199,17 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
     crm.behave();
   });
 
+  it('what plan and doctor say beside their purpose, of a CRM that answers and of one that attacks', async () => {
+    for (const args of [['plan'], ['plan', '--full', '--json']]) plans.push((await run(args)).stdout);
+    for (const [, attack] of ATTACKS) {
+      crm.attack(() => true, attack);
+      const [{ stdout }] = await Promise.all([run(['doctor']), run(['plan', '--full'])]);
+      out.push({ where: 'stdout of doctor', text: stdout });
+    }
+    crm.behave();
+    expect(plans.join('\n')).toContain('calls_total');
+  });
+
   it('a CRM that is away, and a session that is ended', async () => {
     await crm.close();
     await sql(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'relate-mirror%'`);
@@ -239,7 +252,11 @@ describe.each(['json', 'pretty'] as const)('with LOG_FORMAT=%s and LOG_LEVEL=deb
     for (const args of [['status'], ['holds'], ['holds', '--json'], ['sync'], ['grants']]) {
       out.push({ where: `stdout of ${args.join(' ')}`, text: (await run(args)).stdout });
     }
+    // The doctor looks at everything and shows no value; neither does either of them in its log, whatever the CRM says.
+    for (const args of [['doctor'], ['doctor', '--json']])
+      out.push({ where: `stdout of ${args.join(' ')}`, text: (await run(args)).stdout });
     // These show values: that is what they are for.
+    expect(plans.flatMap((text) => marksIn('plan', text))).not.toEqual(NOTHING);
     expect(marksIn('conflicts', (await run(['conflicts'])).stdout)).not.toEqual(NOTHING);
     await run(['search', PERSONAL.email]);
     await run(['conflicts', 'resolve', '999999', JSON.stringify(PERSONAL.said)]);

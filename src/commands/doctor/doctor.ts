@@ -2,7 +2,6 @@
  * `doctor`: can it work here, and what is in the way? One line a check, each with its remedy. Reads only, but for `--restored`; goes on where the
  * database or the CRM is away.
  */
-import type { Config, EffectiveSetting } from '../../config.ts';
 import { createBudgetedCrm } from '../../app.ts';
 import { probeCapabilities } from '../../crm/probe.ts';
 import { inspectTls } from '../../crm/tls.ts';
@@ -13,7 +12,7 @@ import { inspectMirror, markRestored, missingRights, unseenIds } from '../../pos
 import { inspectServer, isPooled, openInspection, type ServerFacts } from '../../postgres/inspect/server.ts';
 import { createAccountReads } from '../../postgres/mirror-account.ts';
 import { queryOn } from '../../postgres/mirror-session.ts';
-import { inspectMigrations, migrationLockHolder } from '../../postgres/migrate.ts';
+import { inspectMigrations, migrationLockHolder, whoMayMigrate } from '../../postgres/migrate.ts';
 import { createOperator } from '../../postgres/operator.ts';
 import { createPool } from '../../postgres/pool.ts';
 import type { Session } from '../../postgres/session.ts';
@@ -24,15 +23,12 @@ import { problem, warning, type Line } from './line.ts';
 import { checkMigrationLock, checkMigrations, checkMirror, checkRights } from './mirror-checks.ts';
 import { createPrinter } from './printer.ts';
 import { checkListening, checkServer, OLD_SECONDS } from './server-checks.ts';
-import { checkSettings } from './settings-checks.ts';
+import { checkSettings, type Settings } from './settings-checks.ts';
 
-export interface DoctorDeps {
+export interface DoctorDeps extends Settings {
   readonly io: Io;
-  readonly config: Config;
-  readonly effective: readonly EffectiveSetting[];
   /** Where the mirror's database is; a string says why nobody can tell. */
   readonly database: { readonly databaseUrl: string; readonly directUrl: string } | string;
-  readonly nodeVersion: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -47,13 +43,13 @@ const NOTIFY_MS_MAX = 3_000;
 const UNSEEN_IDS = 5;
 
 export const runDoctor = async (deps: DoctorDeps, { json, restored }: DoctorOptions): Promise<ExitCode> => {
-  const { io, config, effective, nodeVersion } = deps;
+  const { io } = deps;
   const printer = createPrinter(io, { json });
   if (restored) {
     printer.show([await restore(deps)]);
     return EXIT.done;
   }
-  printer.show(checkSettings(config, effective, nodeVersion));
+  printer.show(checkSettings(deps));
   const closing: (() => Promise<void>)[] = [];
   try {
     const mirror = await checkDatabase(deps, printer.show, closing);
@@ -125,7 +121,7 @@ const checkSchema = async (
 ): Promise<FromMirror | null> => {
   try {
     const migrations = await inspectMigrations(session);
-    show([checkMigrations(migrations), checkMigrationLock(await migrationLockHolder(session))]);
+    show([checkMigrations(migrations, await whoMayMigrate(session)), checkMigrationLock(await migrationLockHolder(session))]);
     if (migrations.pending === migrations.total) return null;
     show([checkRights(await missingRights(session))]);
     const pool = createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror doctor', log });

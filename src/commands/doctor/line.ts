@@ -14,6 +14,7 @@ export interface Line {
 /** Every check with the group that it is shown in. */
 export const CHECKS = {
   settings: 'settings',
+  env_file: 'settings',
   node: 'settings',
   admin_api: 'settings',
   database: 'database',

@@ -15,8 +15,23 @@ export interface MirrorKnown {
   readonly now: Date;
 }
 
-export const checkMigrations = ({ pending, total }: { readonly pending: number; readonly total: number }): Line => {
+export const checkMigrations = (
+  { pending, total }: { readonly pending: number; readonly total: number },
+  { may, role }: { readonly may: boolean; readonly role: string },
+): Line => {
   if (pending === 0) return ok('migrations', `all ${total} applied, as they come with this version`);
+  if (!may && pending === total)
+    return problem(
+      'migrations',
+      `none applied, and the role ${role} may not make schemas in this database`,
+      'grant create on database … to it, or run `relate-mirror migrate` once as a role that may.',
+    );
+  if (!may)
+    return problem(
+      'migrations',
+      `${pending} of ${total} not applied yet, and the role ${role} may not apply them`,
+      'Run `relate-mirror migrate` as the owner of the schemas crm and sync.',
+    );
   if (pending === total)
     return warning('migrations', 'none applied: this database holds no mirror yet', '`relate-mirror start`, `sync` or `migrate` makes it.');
   return warning('migrations', `${pending} of ${total} not applied yet`, '`relate-mirror migrate`, or the next start, applies them.');

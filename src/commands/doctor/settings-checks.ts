@@ -1,21 +1,50 @@
 /** Settings as they hold, and what only shows when they are seen together. */
-import type { Config, EffectiveSetting } from '../../config.ts';
+import type { Config, DotEnvFile, EffectiveSetting } from '../../config.ts';
 import { ok, warning, type Line } from './line.ts';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 const TOKEN_LENGTH_MIN = 16;
 
-export const checkSettings = (config: Config, effective: readonly EffectiveSetting[], nodeVersion: string): readonly Line[] => [
-  describeSettings(effective),
+export interface Settings {
+  readonly config: Config;
+  readonly effective: readonly EffectiveSetting[];
+  /** Names that look like settings and are none. */
+  readonly unknown: readonly string[];
+  /** Null where there is none. */
+  readonly dotEnv: DotEnvFile | null;
+  readonly nodeVersion: string;
+}
+
+export const checkSettings = ({ config, effective, unknown, dotEnv, nodeVersion }: Settings): readonly Line[] => [
+  describeSettings(effective, unknown),
+  checkDotEnv(dotEnv),
   ok('node', nodeVersion),
   checkAdmin(config),
 ];
 
-const describeSettings = (effective: readonly EffectiveSetting[]): Line => {
+const describeSettings = (effective: readonly EffectiveSetting[], unknown: readonly string[]): Line => {
   const set = effective.filter(({ isDefault }) => !isDefault);
   const shown = set.map(({ name, value }) => `${name}=${value ?? '(hidden)'}`);
   const rest = effective.length - set.length;
-  return ok('settings', [...shown, `${rest} at their defaults`].join(', '));
+  const detail = [...shown, `${rest} at their defaults`].join(', ');
+  if (unknown.length === 0) return ok('settings', detail);
+  const [names, are] = [unknown.join(', '), unknown.length === 1 ? 'is no setting and is' : 'are no settings and are'];
+  return warning('settings', `${names} ${are} ignored; ${detail}`, "Is it misspelt? The README's table has all settings.");
+};
+
+const SHARED_BITS = 0o077;
+
+/** It is the one file of secrets whose rights nobody else looks after: platforms do that for theirs. */
+const checkDotEnv = (file: DotEnvFile | null): Line => {
+  if (file === null) return ok('env_file', 'there is no .env here');
+  const mode = file.mode.toString(8).padStart(3, '0');
+  if (file.secrets.length === 0) return ok('env_file', '.env holds no secret');
+  if ((file.mode & SHARED_BITS) === 0) return ok('env_file', `.env is its owner's alone (mode ${mode})`);
+  return warning(
+    'env_file',
+    `.env holds ${file.secrets.join(', ')}, and others than its owner have rights to it (mode ${mode})`,
+    'chmod 600 .env',
+  );
 };
 
 const checkAdmin = ({ httpHost, httpPort, adminToken }: Config): Line => {
