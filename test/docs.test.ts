@@ -255,7 +255,7 @@ const INTERNAL_FUNCTIONS = new Set(
    database_identity check_identity hold_identity decide_identity identity_swept agreed_value
    is_agreed_link is_create_in_doubt
    write_versions switch_history snapshot_history history_partition create_history_month attach_history_month add_history_months prune_history
-   is_history_whole mirrored_tables take_lock`
+   is_history_whole mirrored_tables take_lock add_history_month`
     .split(/\s+/)
     .map((name) => `sync.${name}`),
 );

@@ -1,8 +1,9 @@
 /**
  * Keeps the history going: switched as HISTORY_DAYS says, with partitions for the months ahead, whole from its beginning on, and pruned.
  *
- * On a session of its own, because an old month with a million versions takes longer than any statement of the sync may. Every lock above
- * ROW EXCLUSIVE is asked for by a function of the database that waits 100 ms for it at most, and holds it for a change of the catalogue.
+ * On a session of its own, because looking through a million old versions takes longer than any statement of the sync may. A lock above ROW EXCLUSIVE is
+ * asked for by functions of the database that wait 100 ms for it at most, and hold it for a change of the catalogue: no version is copied or moved under
+ * it. A round that finds nothing to do writes nothing.
  */
 import pg from 'pg';
 import { errorFields } from '../domain/error-fields.ts';
@@ -23,7 +24,7 @@ const SNAPSHOT_BATCH = 200;
 const STATEMENT_TIMEOUT_MS = 600_000;
 const LOCK_TIMEOUT_MS = 100;
 /**
- * lock_not_available, deadlock_detected; check_violation: a version came into the default partition while it was being emptied;
+ * lock_not_available, deadlock_detected; check_violation: a version of the month came into the default partition meanwhile;
  * duplicate_table, unique_violation: the leader before us is doing the very same.
  */
 const LATER: ReadonlySet<string> = new Set(['55P03', '40P01', '23514', '42P07', '23505']);
@@ -58,7 +59,7 @@ const prune = async (session: Session, signal: AbortSignal, { days, log }: Histo
     if (signal.aborted) return;
     const removed = await valueOf<number | null>(session, 'select sync.prune_history($1) as value', [days]);
     if (removed === null) return;
-    log.info({ versions: removed }, 'removed old versions of contacts');
+    if (removed > 0) log.info({ versions: removed }, 'removed old versions of contacts');
   }
 };
 

@@ -371,6 +371,7 @@ export const account = sync.table(
     pausedAt: instant('paused_at'),
     notify: boolean('notify').notNull().default(true),
     historySince: instant('history_since'),
+    historyPrunedTo: instant('history_pruned_to'),
   },
   () => [check('account_only_row', sql`"only"`)],
 );

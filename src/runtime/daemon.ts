@@ -11,6 +11,7 @@ import type { Identity } from '../ports/mirror.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
 import { backfillLinks, needsSweep, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
+import { createHistoryLoop } from './history-loop.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createSchedule } from './schedule.ts';
 import type { Service } from '../ports/service.ts';
@@ -206,17 +207,8 @@ const createTerm = (options: DaemonOptions): Term => {
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
-  return { stopping, giveUp, loops: [pull, sweep, push, backfill, ...upkeepOf(options, stopping.signal)], push, pull, sweep, state };
+  return { stopping, giveUp, loops: [pull, sweep, push, backfill, createHistoryLoop(options, stopping.signal)], push, pull, sweep, state };
 };
-
-/** Asks nothing of the CRM: no failure of it, and no pause, is its business. */
-const upkeepOf = ({ clock, log, history }: DaemonOptions, stopping: AbortSignal): readonly Loop[] => {
-  const round = async (): Promise<number> => ((await history.keepOnce(stopping)) ? HISTORY_REST_MS : HISTORY_RETRY_MS);
-  return [createLoop({ name: 'history', clock, log, round })];
-};
-const HISTORY_REST_MS = 3_600_000;
-/** Somebody's transaction was in the way. */
-const HISTORY_RETRY_MS = 60_000;
 
 /** What the last leader had in flight is unknown now. */
 const recover = async (

@@ -116,7 +116,7 @@ export const CAPTURE_MUTANTS: readonly Mutant[] = [
   {
     name: 'an old version that is still true pruned',
     promise: 8,
-    patches: [patch('drizzle/0017_history_gaps.sql', `where v.op <> ''delete'' and not exists (`, `where false and not exists (`)],
+    patches: [patch('drizzle/0018_history_upkeep.sql', `v.valid_from < %L and %s', cutoff`, `v.valid_from < %L and (true or %s)', cutoff`)],
     tests: [{ file: 'test/postgres/history.test.ts', name: 'older than HISTORY_DAYS go, but for what was still true when it begins' }],
   },
   {

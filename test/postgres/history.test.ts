@@ -27,12 +27,37 @@ const me = () => one<string>(client, 'select session_user::text as value');
 const now = () => one<string>(client, 'select clock_timestamp()::text as value');
 const at = async (moment: string) =>
   (await client.query<Record<string, unknown>>('select * from bi.contacts_at($1) order by id', [moment])).rows;
-/** Every version so much older, as if time had passed; to the month that it then belongs to. */
+/** Every version so much older, as if time had passed; in the month that it then belongs to. */
 const pass = async (days: number): Promise<void> => {
+  await client.query(
+    `select sync.add_history_month(month) from (
+       select distinct date_trunc('month', valid_from - make_interval(days => $1), 'UTC') as month from sync.contact_versions) m`,
+    [days],
+  );
   await client.query(`update sync.contact_versions set valid_from = valid_from - make_interval(days => $1)`, [days]);
-  await client.query(`update sync.account set history_since = history_since - make_interval(days => $1)`, [days]);
-  await client.query('select sync.add_history_months()');
+  await client.query(
+    `update sync.account set history_since = history_since - make_interval(days => $1), history_pruned_to = history_pruned_to - make_interval(days => $1)`,
+    [days],
+  );
 };
+/** The table of a month, which is another one after it was made anew, and its versions. */
+const monthOf = async (days: number): Promise<{ readonly oid: number; readonly bytes: number; readonly versions: number }> => {
+  const name = await one<string>(client, `select 'sync.' || sync.history_partition(now() - make_interval(days => $1)) as value`, [days]);
+  const { rows } = await client.query<{ oid: number; bytes: number; versions: number }>(
+    `select to_regclass($1)::oid::int as oid, pg_table_size(to_regclass($1))::int as bytes, (select count(*)::int from ${name}) as versions`,
+    [name],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error(`No table ${name}`);
+  return row;
+};
+/** A kilobyte a version. */
+const addLargeContacts = async (count: number): Promise<void> =>
+  void (await client.query(
+    `insert into crm.contacts (first_name, street)
+     select 'Old ' || n, (select string_agg(md5(n || '.' || m), '') from generate_series(1, 25) m) from generate_series(1, $1) n`,
+    [count],
+  ));
 const partitions = async () =>
   (
     await client.query<{ name: string }>(
@@ -314,16 +339,118 @@ describe('a statement within a statement ends first; the latest version is still
 describe('partitions', () => {
   beforeEach(async () => void (await keep()));
 
-  it('are made for this month and the next two, and for what came without one', async () => {
+  it('are made for this month and the next two, and for none of which the default partition has versions', async () => {
     expect(await partitions()).toHaveLength(4);
     await addContact(client);
     await client.query(`update sync.contact_versions set valid_from = '2031-03-31 23:59:59.999Z'`);
-    expect(await one(client, 'select count(*)::int as value from sync.contact_versions_default')).toBe(1);
     await client.query(`set timezone = 'America/New_York'`);
-    expect(await one(client, 'select sync.add_history_months() as value')).toBe(1);
-    expect(await partitions()).toContain('2031_03');
-    expect(await one(client, 'select count(*)::int as value from sync.contact_versions_2031_03')).toBe(1);
+    const make = async (moment: string) => await one(client, 'select sync.add_history_month($1) as value', [moment]);
+    expect([await make('2031-03-15Z'), await make('2031-04-01Z'), await make('2031-04-15Z')]).toEqual([false, true, false]);
+    expect(await partitions()).toEqual(expect.arrayContaining(['2031_04', 'default']));
+    expect(await one(client, 'select count(*)::int as value from sync.contact_versions_default')).toBe(1);
     expect(await one(client, 'select sync.add_history_months() as value')).toBe(0);
+  });
+
+  it('are not made while the default partition is too large to be read under a lock', async () => {
+    await client.query(
+      `insert into sync.contact_versions_default (contact_id, valid_from, op, origin, who, phones, custom_fields, street)
+       select n, '2031-03-15Z', 'update', 'crm', 'CRM', '[]', '{}', (select string_agg(md5(n || '.' || m), '') from generate_series(1, 40) m)
+       from generate_series(1, 13000) n`,
+    );
+    expect(await one(client, `select sync.add_history_month('2031-04-15Z') as value`)).toBe(false);
+    await client.query('truncate sync.contact_versions_default');
+    expect(await one(client, `select sync.add_history_month('2031-04-15Z') as value`)).toBe(true);
+  });
+
+  it('that were missed are pruned in the default partition, beside those that were not', async () => {
+    const [changed, gone] = [await addContact(client, 'Changed'), await addContact(client, 'Gone')];
+    await pass(500);
+    // Nobody made that month: the deletion is in the default partition, what it ended is not.
+    await client.query('delete from crm.contacts where id = $1', [gone]);
+    await client.query(`update crm.contacts set city = 'Rome' where id = $1`, [changed]);
+    await client.query(
+      `update sync.contact_versions set valid_from = valid_from - interval '450 days' where valid_from > now() - interval '1 day'`,
+    );
+    expect(await one(client, 'select count(*)::int as value from sync.contact_versions_default')).toBe(2);
+    await client.query(`update crm.contacts set city = 'Oslo' where id = $1`, [changed]);
+    await client.query('update sync.account set history_pruned_to = null');
+    expect(await keep(365)).toBe(true);
+    expect(await versions('contact_id, op, city')).toEqual([
+      { contact_id: changed, op: 'update', city: 'Rome' },
+      { contact_id: changed, op: 'update', city: 'Oslo' },
+    ]);
+  });
+
+  it('do not bring a contact back whose deletion was written by a clock that was set back', async () => {
+    const id = await addContact(client, 'Ann');
+    await client.query('delete from crm.contacts where id = $1', [id]);
+    await client.query(`update sync.contact_versions set valid_from = valid_from - interval '500 days' where op = 'delete'`);
+    await client.query(`update sync.account set history_since = '2020-01-01', history_pruned_to = null`);
+    expect(await keep(365)).toBe(true);
+    expect(await at(await now())).toEqual([]);
+  });
+
+  it('are left alone, and nothing is written, where nothing is to do', async () => {
+    await addLargeContacts(3000);
+    await pass(500);
+    await keep();
+    const before = await monthOf(500);
+    expect(before.versions).toBe(3000);
+    const again = await connect(database.url);
+    for (let round = 1; round <= 10; round += 1) {
+      await again.query('begin');
+      expect(await one(again, 'select sync.prune_history(365) as value')).toBeNull();
+      await again.query('select sync.add_history_months(), sync.switch_history(true), sync.is_history_whole()');
+      expect(await one(again, 'select pg_current_xact_id_if_assigned()::text as value')).toBeNull();
+      await again.query('commit');
+    }
+    await again.end();
+    expect(await monthOf(500)).toEqual(before);
+  });
+
+  it('lose the few versions that go, and are made anew only where most of it goes', async () => {
+    /** An edit of a third of the contacts, so many days ago. */
+    const edited = async (third: number, days: number): Promise<void> => {
+      await client.query(`update crm.contacts set city = 'Rome' where id % 3 = $1`, [third]);
+      await client.query('select sync.add_history_month(now() - make_interval(days => $1))', [days]);
+      await client.query(
+        `update sync.contact_versions set valid_from = valid_from - make_interval(days => $1) where valid_from > now() - interval '1 day'`,
+        [days],
+      );
+    };
+    await addLargeContacts(3000);
+    await pass(500);
+    const before = await monthOf(500);
+    await edited(0, 300);
+    expect(await keep(200)).toBe(true);
+    expect(await monthOf(500)).toMatchObject({ oid: before.oid, versions: 2000 });
+    await edited(1, 100);
+    expect(await keep(30)).toBe(true);
+    const anew = await monthOf(500);
+    expect(anew.versions).toBe(1000);
+    expect(anew.oid).not.toBe(before.oid);
+    expect(anew.bytes).toBeLessThan(before.bytes / 2);
+    expect(await at(await now())).toHaveLength(3000);
+  });
+
+  it('are not copied while somebody reads them', async () => {
+    await addLargeContacts(3000);
+    await pass(400);
+    await client.query(`update crm.contacts set city = 'Rome' where id % 3 > 0`);
+    await pass(100);
+    // Any table that is made would be refused by this.
+    await client.query(`create function public.refuse_tables() returns event_trigger language plpgsql as $$
+      begin raise exception 'a table is made' using errcode = 'RM999'; end $$`);
+    await client.query(
+      `create event trigger refuse_tables on ddl_command_start when tag in ('CREATE TABLE') execute function public.refuse_tables()`,
+    );
+    const reader = await connect(database.url);
+    await reader.query('begin');
+    await reader.query('select count(*) from bi.contact_history');
+    expect(await refusal(client, 'select sync.prune_history(30)')).toMatchObject({ code: '55P03' });
+    await reader.query('commit');
+    expect(await refusal(client, 'select sync.prune_history(30)')).toMatchObject({ code: 'RM999' });
+    await reader.end();
   });
 
   it('older than HISTORY_DAYS go, but for what was still true when it begins', async () => {
