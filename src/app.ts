@@ -21,13 +21,13 @@ import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
 import { createHistoryKeeper } from './postgres/history.ts';
 import { createCallRecorder } from './postgres/calls.ts';
 import { createListener } from './postgres/listen.ts';
-import { createLease } from './postgres/lock.ts';
+import { createLease, type LeaseReport } from './postgres/lock.ts';
 import { createMirrorView } from './postgres/mirror-view.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperations } from './postgres/operations.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
-import { createCrmHealth } from './runtime/crm-health.ts';
+import { createCrmHealth, type CrmHealth } from './runtime/crm-health.ts';
 import { createDaemon } from './runtime/daemon.ts';
 import { aroundIt, createLeading, lead } from './runtime/leadership.ts';
 import type { SyncDeps, SyncSettings } from './sync/deps.ts';
@@ -81,6 +81,7 @@ const WATCH_POOL_MAX = 3;
 const WATCH_STATEMENT_MS = 5_000;
 const CHANGE_CHANNEL = 'relate_mirror_change';
 const REQUEST_CHANNEL = 'relate_mirror_request';
+const CHANNELS = [CHANGE_CHANNEL, REQUEST_CHANNEL] as const;
 /** A commit may come this late behind the `updated_at` that it carries. */
 const OVERLAP_MS = 120_000;
 /** Shorter loses fewer edits made in the CRM just before our write, and costs one list call a push at most. */
@@ -92,10 +93,12 @@ export const createApp = (options: AppOptions): App => {
   const pool = createPool({ connectionString: databaseUrl, max: POOL_MAX, applicationName: `relate-mirror ${holder}`, log });
   const watched = options.http === undefined ? null : createWatched(options, options.http);
   const recorder = createCallRecorder({ pool, clock, log });
-  const telemetry = tellAll([{ ...NO_TELEMETRY, callEnded: recorder.callEnded }, ...(watched?.listeners ?? [])]);
+  const crmHealth = createCrmHealth(clock);
+  const told = [recorder, crmHealth].map(({ callEnded }) => ({ ...NO_TELEMETRY, callEnded }));
+  const telemetry = tellAll([...told, ...(watched?.listeners ?? [])]);
   const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   let pulledAt: Date | null = null;
-  const report = () => ({ lastPullAt: pulledAt, budgetLimit: pacing.status().limitPerMinute, budgetUsed: pacing.status().usedInWindow });
+  const report = () => reportOf({ pulledAt, pullDueMs: daemon.pullDueForMs(), crm: crmHealth.last(), budget: pacing.status() });
   const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
   const mirror = countRows(createMirror({ pool, lease, log, random }), telemetry);
   const capabilities = createCapabilityStore(mirror);
@@ -121,10 +124,9 @@ export const createApp = (options: AppOptions): App => {
   const history = createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log });
   const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, onPulled, history });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
-  const channels = [CHANGE_CHANNEL, REQUEST_CHANNEL];
-  const listener = createListener({ connectionString: directUrl, channels, clock, log, onNotify });
+  const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify });
   const service = aroundIt(recorder, createLeading(lease, listener, daemon, log));
-  const admin = watched?.serve(pool, lease, pacing) ?? null;
+  const admin = watched?.serve({ pool, lease, pacing, crmHealth }) ?? null;
   return {
     crm,
     mirror,
@@ -205,10 +207,34 @@ export const createPreview = (
   };
 };
 
+interface Known {
+  readonly pulledAt: Date | null;
+  readonly pullDueMs: number | null;
+  readonly crm: ReturnType<CrmHealth['last']>;
+  readonly budget: ReturnType<Pacing['status']>;
+}
+
+/** What this process tells everybody while it leads. */
+const reportOf = ({ pulledAt, pullDueMs, crm, budget }: Known): LeaseReport => ({
+  lastPullAt: pulledAt,
+  pullDueSeconds: pullDueMs === null ? null : pullDueMs / 1000,
+  budgetLimit: budget.limitPerMinute,
+  budgetUsed: budget.usedInWindow,
+  crmErrorCode: crm === null || crm.up ? null : crm.code,
+  crmSeenSeconds: crm === null ? null : crm.ageMs / 1000,
+});
+
+/** What the server shows of this process. */
+interface Seen {
+  readonly pool: Pool;
+  readonly lease: Lease;
+  readonly pacing: Pacing;
+  readonly crmHealth: CrmHealth;
+}
+
 /** What tells of the work over HTTP, and what it is told. */
 const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, versions: NonNullable<AppOptions['http']>) => {
   const metrics = createMetrics(versions);
-  const crmHealth = createCrmHealth(clock);
   const rows = createRecentRows(clock);
   const watchPool = createPool({
     connectionString: databaseUrl,
@@ -217,7 +243,7 @@ const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, 
     statementTimeoutMs: WATCH_STATEMENT_MS,
     log,
   });
-  const serve = (pool: Pool, lease: Lease, pacing: Pacing): Admin =>
+  const serve = ({ pool, lease, pacing, crmHealth }: Seen): Admin =>
     createAdmin({
       host: config.httpHost,
       port: config.httpPort,
@@ -232,7 +258,7 @@ const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, 
       log,
     });
   return {
-    listeners: [metrics, { ...NO_TELEMETRY, callEnded: crmHealth.callEnded, rowsMoved: rows.rowsMoved }],
+    listeners: [metrics, { ...NO_TELEMETRY, rowsMoved: rows.rowsMoved }],
     serve,
     close: async () => {
       if (!watchPool.ended) await watchPool.end();

@@ -207,6 +207,9 @@ describe('operations.md', () => {
       contacts: 0,
       first_sweep_done: true,
       identity_hold: null,
+      crm_error_code: null,
+      crm_seen_seconds: null,
+      pull_late: false,
     });
     expect(columnOf(OPERATIONS, 'The first look', 'line')).toEqual(lines.map((line) => line.split(/ {2,}/)[0]));
   });

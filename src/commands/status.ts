@@ -13,8 +13,13 @@ export const showStatus = (io: Io, status: Status, { json }: StatusOptions): Exi
 };
 
 /** What exit code 3 says: something needs a person, or is not through yet. */
-export const needsAttention = ({ parked, held, unknown, retry, open_conflicts: open, identity_hold: identity }: Status): boolean =>
-  parked + held + unknown + retry + open > 0 || identity !== null;
+export const needsAttention = (status: Status): boolean => {
+  const { parked, held, unknown, retry, open_conflicts: open, identity_hold: identity } = status;
+  return parked + held + unknown + retry + open > 0 || identity !== null || isCut(status);
+};
+
+/** The leader cannot work with the CRM, and nobody has asked it to stand still. */
+const isCut = ({ paused, crm_error_code: code, pull_late: late }: Status): boolean => !paused && (code !== null || late);
 
 export type Paint = (style: keyof typeof STYLES, text: string) => string;
 const STYLES = { good: 32, warn: 33, bad: 31, dim: 2, bold: 1 } as const;
@@ -47,25 +52,23 @@ const describeCalls = ({ leader, budget_limit: limit, budget_used: used }: Statu
   return limit === null ? 'not known yet' : `${(used ?? 0).toLocaleString('en')} of ${limit.toLocaleString('en')} in the last minute`;
 };
 
+/** The order of reasons is the dashboard's (src/admin/page/verdict.js). */
 const inStep = (status: Status): string => {
-  if (status.paused) return 'no: paused; to go on: relate-mirror resume';
-  if (!status.first_sweep_done) return 'not yet: the first full load is not complete';
   if (status.identity_hold !== null) return 'no: this is not the database, or the account, that it was; see below';
+  if (status.paused) return 'no: paused; to go on: relate-mirror resume';
+  if (status.crm_error_code !== null) return 'no: the CRM does not answer as it should, see below';
+  if (!status.first_sweep_done) return 'not yet: the first full load is not complete';
   if (status.parked + status.held + status.open_conflicts > 0) return 'no: something needs a person, see below';
-  if (status.queue_depth > 0) return 'not quite: edits are on their way';
+  if (status.leader === null && status.queue_depth > 0) return 'no: edits wait, and no daemon is running';
   if (status.leader === null) return 'it was: nothing waits here, but no daemon looks for changes';
+  if (status.pull_late) return 'no: changes of the CRM arrive late, see below';
+  if (status.queue_depth > 0) return 'not quite: edits are on their way';
   return 'yes';
 };
 
 /** One line for each thing that needs a person or waits, with where to look. */
-export const attentionLines = ({
-  parked,
-  held,
-  unknown,
-  retry,
-  open_conflicts: open,
-  identity_hold: identity,
-}: Status): readonly string[] => {
+export const attentionLines = (status: Status): readonly string[] => {
+  const { parked, held, unknown, retry, open_conflicts: open, identity_hold: identity, crm_error_code: code } = status;
   const things: readonly (readonly [number, string, string])[] = [
     [parked, 'parked: refused, a person has to change something', 'select * from sync.parked;'],
     [held, 'held: destructive, a person has to approve', 'relate-mirror holds'],
@@ -75,12 +78,14 @@ export const attentionLines = ({
   ];
   const rows = things
     .filter(([howMany]) => howMany > 0)
-    .map(([howMany, what, where]) => [`${howMany.toLocaleString('en')} ${what}`, where] as const);
+    .map(([howMany, what, where]): readonly [string, string] => [`${howMany.toLocaleString('en')} ${what}`, where]);
   if (identity !== null)
     rows.unshift([
       'restored, cloned, failed over, or another CRM_URL: a person has to look',
       `select reason from sync.holds where id = ${identity};`,
     ]);
+  const cut = code === null ? 'a pull of changes has been due for over five minutes' : `the CRM does not answer as it should: ${code}`;
+  if (isCut(status)) rows.unshift([cut, 'relate-mirror doctor']);
   const width = Math.max(0, ...rows.map(([what]) => what.length));
   return rows.map(([what, where]) => `${what.padEnd(width)}  ${where}`);
 };

@@ -24,6 +24,9 @@ export interface Overview {
     readonly retry: number;
     readonly contacts: number;
     readonly identity_hold: number | null;
+    readonly crm_error_code: string | null;
+    readonly crm_seen_seconds: number | null;
+    readonly pull_late: boolean;
   };
   /** Age of the oldest edit that no attempt has taken yet; 0 where there is none. */
   readonly oldestPendingSeconds: number;

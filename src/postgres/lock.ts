@@ -12,11 +12,17 @@ import { createService } from '../ports/service.ts';
 import { errorCode } from './connection.ts';
 import { openSession, type Session } from './session.ts';
 
-/** What the renewals carry into sync.leader, for sync.status. Null leaves the column as it is. */
+/** What the renewals carry into sync.leader, for sync.status. */
 export interface LeaseReport {
+  /** Null leaves the column as it is, here and for the budget. */
   readonly lastPullAt: Date | null;
   readonly budgetLimit: number | null;
   readonly budgetUsed: number | null;
+  /** How long a pull has been due that has not gone through; as a span, since our clock is not the database's. */
+  readonly pullDueSeconds: number | null;
+  /** Of the last call; null where the CRM answered, or where nothing is known. */
+  readonly crmErrorCode: string | null;
+  readonly crmSeenSeconds: number | null;
 }
 
 export interface LeaseOptions {
@@ -49,18 +55,26 @@ from pg_stat_activity a join sync.leader l on a.pid = l.backend_pid or a.applica
 where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_start <= l.renewed_at and l.expires_at <= clock_timestamp()`;
 const TAKE = `
 update sync.leader set holder = $1, epoch = epoch + 1, backend_pid = pg_backend_pid(), renewed_at = clock_timestamp(),
-  expires_at = clock_timestamp() + $2 * interval '1 millisecond'
+  expires_at = clock_timestamp() + $2 * interval '1 millisecond', pull_due_at = null, crm_error_code = null, crm_seen_at = null
 where expires_at is null or expires_at <= clock_timestamp()
 returning epoch`;
 const RENEW = `
 update sync.leader set backend_pid = pg_backend_pid(), renewed_at = clock_timestamp(),
   expires_at = clock_timestamp() + $2 * interval '1 millisecond',
-  last_pull_at = coalesce($3, last_pull_at), budget_limit = coalesce($4, budget_limit), budget_used = coalesce($5, budget_used)
+  last_pull_at = coalesce($3, last_pull_at), budget_limit = coalesce($4, budget_limit), budget_used = coalesce($5, budget_used),
+  pull_due_at = clock_timestamp() - $6 * interval '1 second', crm_error_code = $7, crm_seen_at = clock_timestamp() - $8 * interval '1 second'
 where epoch = $1
 returning epoch`;
 const RELEASE = `update sync.leader set holder = null, backend_pid = null, expires_at = clock_timestamp() where epoch = $1`;
 
-const NO_REPORT: LeaseReport = { lastPullAt: null, budgetLimit: null, budgetUsed: null };
+const NO_REPORT: LeaseReport = {
+  lastPullAt: null,
+  budgetLimit: null,
+  budgetUsed: null,
+  pullDueSeconds: null,
+  crmErrorCode: null,
+  crmSeenSeconds: null,
+};
 
 /** One time of leading. */
 interface Term {
@@ -136,9 +150,10 @@ const createKeeper = ({ connectionString, clock, log, holder, report }: LeaseOpt
   };
 
   const renew = async (session: Session, held: Term): Promise<void> => {
-    const { lastPullAt, budgetLimit, budgetUsed } = report?.() ?? NO_REPORT;
+    const { lastPullAt, budgetLimit, budgetUsed, pullDueSeconds, crmErrorCode, crmSeenSeconds } = report?.() ?? NO_REPORT;
     const sentMs = clock.monotonicMs();
-    const rows = await session.query(RENEW, [held.epoch, LEASE_MS, lastPullAt, budgetLimit, budgetUsed]);
+    const told = [lastPullAt, budgetLimit, budgetUsed, pullDueSeconds, crmErrorCode, crmSeenSeconds];
+    const rows = await session.query(RENEW, [held.epoch, LEASE_MS, ...told]);
     if (rows.length === 0) standing.become({ state: 'standby', leader: null });
     // What ran out while the answer was on its way was given up aloud: it is not taken back in silence.
     else if (standing.term()?.epoch === held.epoch) standing.lead(held.epoch, sentMs);

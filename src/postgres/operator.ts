@@ -26,6 +26,9 @@ const Status = z.object({
   contacts: z.coerce.number(),
   first_sweep_done: z.boolean(),
   identity_hold: z.coerce.number().nullable().default(null),
+  crm_error_code: z.string().nullable(),
+  crm_seen_seconds: z.number().nullable(),
+  pull_late: z.boolean(),
 });
 export type Status = z.infer<typeof Status>;
 

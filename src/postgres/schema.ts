@@ -399,6 +399,9 @@ export const leader = sync.table(
     lastPullAt: instant('last_pull_at'),
     budgetLimit: integer('budget_limit'),
     budgetUsed: integer('budget_used'),
+    crmErrorCode: text('crm_error_code'),
+    crmSeenAt: instant('crm_seen_at'),
+    pullDueAt: instant('pull_due_at'),
   },
   () => [check('leader_only_row', sql`"only"`)],
 );

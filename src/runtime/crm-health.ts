@@ -4,7 +4,7 @@ import type { Clock } from '../ports/ambient.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 
 export interface CrmHealth extends Pick<Telemetry, 'callEnded'> {
-  /** Null before the first call. */
+  /** Null before the first call, and once the last one is long ago: nobody has asked the CRM since, because of a pause, say. */
   last(): LastCall | null;
 }
 export interface LastCall {
@@ -13,7 +13,7 @@ export interface LastCall {
   readonly code: ErrorCode | null;
   /** Nothing will work until a person acts. */
   readonly needsPerson: boolean;
-  readonly at: Date;
+  readonly ageMs: number;
 }
 
 type Verdict = 'up' | 'down' | 'refused' | 'says nothing';
@@ -49,14 +49,27 @@ const VERDICTS: { readonly [C in ErrorCode]: Verdict } = {
   mirror_busy: 'says nothing',
 };
 
+/** Much longer than a leader waits between two calls of a CRM that refuses them. */
+const KNOWN_MS_MAX = 300_000;
+
 export const createCrmHealth = (clock: Clock): CrmHealth => {
-  let last: LastCall | null = null;
+  let last: (Omit<LastCall, 'ageMs'> & { readonly atMs: number }) | null = null;
   return {
     callEnded: ({ outcome }) => {
       const verdict = outcome === 'ok' ? 'up' : VERDICTS[outcome];
       if (verdict === 'says nothing') return;
-      last = { up: verdict === 'up', code: outcome === 'ok' ? null : outcome, needsPerson: verdict === 'refused', at: clock.now() };
+      last = {
+        up: verdict === 'up',
+        code: outcome === 'ok' ? null : outcome,
+        needsPerson: verdict === 'refused',
+        atMs: clock.monotonicMs(),
+      };
     },
-    last: () => last,
+    last: () => {
+      if (last === null) return null;
+      const { atMs, ...said } = last;
+      const ageMs = clock.monotonicMs() - atMs;
+      return ageMs < KNOWN_MS_MAX ? { ...said, ageMs } : null;
+    },
   };
 };

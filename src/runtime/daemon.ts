@@ -47,6 +47,8 @@ export interface Daemon extends Service {
   follow(): Promise<void>;
   /** Something was edited in the mirror, or asked for (a run, a pause, a retry): look now. */
   wake(why: 'edit' | 'request'): void;
+  /** How long a pull has been due that has not gone through; null: none is, or this process does not lead. */
+  pullDueForMs(): number | null;
 }
 
 /** After a wake, keep looking this often … */
@@ -65,7 +67,10 @@ export const createDaemon = (options: DaemonOptions): Daemon => {
   const pull = createSchedule({
     ...cronOf(options, options.pullCron),
     name: 'pull',
-    task: () => term?.pull.wake(),
+    task: () => {
+      if (term !== null) term.state.pullDueSinceMs ??= options.clock.monotonicMs();
+      term?.pull.wake();
+    },
   });
   const sweep = createSchedule({
     ...cronOf(options, options.sweepCron),
@@ -105,6 +110,10 @@ export const createDaemon = (options: DaemonOptions): Daemon => {
       // An edit is the push's business alone: it must not find the database busy with somebody else's look around.
       if (why === 'request') term.sweep.wake();
     },
+    pullDueForMs: () => {
+      const sinceMs = term?.state.pullDueSinceMs ?? null;
+      return sinceMs === null ? null : options.clock.monotonicMs() - sinceMs;
+    },
   };
 };
 
@@ -122,6 +131,8 @@ interface Term {
 interface TermState {
   wokenMs: number;
   sweepDue: boolean;
+  /** On our monotonic clock. */
+  pullDueSinceMs: number | null;
   /** The first round of the term has recovered what the last leader left. */
   ready: Promise<void> | null;
   /** A requested run whose end could not be stored: until it is, whoever asked for it waits. */
@@ -132,19 +143,23 @@ interface TermState {
   blockedUntilMs: number;
 }
 
+const newTermState = (clock: Clock): TermState => ({
+  wokenMs: clock.monotonicMs(),
+  sweepDue: false,
+  // A term begins with a pull.
+  pullDueSinceMs: clock.monotonicMs(),
+  ready: null,
+  isOtherAccount: false,
+  unended: null,
+  blockedUntilMs: 0,
+});
+
 const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
-  const state: TermState = {
-    wokenMs: options.clock.monotonicMs(),
-    sweepDue: false,
-    ready: null,
-    isOtherAccount: false,
-    unended: null,
-    blockedUntilMs: 0,
-  };
-  const memory: PushMemory = createPushMemory();
   const { clock, log } = options;
+  const state = newTermState(clock);
+  const memory: PushMemory = createPushMemory();
 
   /** Wraps a round: only when the term is ready and nobody paused it; a failure of the CRM decides the rest. */
   const guarded = (work: () => Promise<{ readonly stoppedBy: CrmFailure | null; readonly restMs: number }>) => {
@@ -184,7 +199,10 @@ const createTerm = (options: DaemonOptions): Term => {
       const failed = await options.probe(deps);
       if (failed !== null) return { stoppedBy: failed, restMs: 0 };
       const { stoppedBy } = await pullOnce(deps, memory);
-      if (stoppedBy === null) options.onPulled(clock.now());
+      if (stoppedBy === null) {
+        state.pullDueSinceMs = null;
+        options.onPulled(clock.now());
+      }
       backfill.wake();
       // The schedule wakes it; this is only for a schedule that never comes.
       return { stoppedBy, restMs: 3_600_000 };

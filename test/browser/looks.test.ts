@@ -2,7 +2,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TIMEOUT, until } from '../e2e/world.ts';
-import { CHROMIUM, launch } from './chromium.ts';
+import { CHROMIUM, launch, openPage } from './chromium.ts';
 import {
   addressOf,
   brake,
@@ -204,6 +204,37 @@ describe.skipIf(CHROMIUM === null)('the dashboard, live', TIMEOUT, () => {
     await verdict(page, 'In step');
     expect(await world.sql('select identity_hold from sync.status')).toEqual([{ identity_hold: null }]);
     await page.context().close();
+  });
+
+  it('goes by the daemon’s clock, whatever the browser’s says', async () => {
+    for (const hours of [2, -2]) {
+      const { page } = await openPage(browser);
+      await page.clock.setSystemTime(Date.now() + hours * 3_600_000);
+      await page.goto(world.url);
+      await verdict(page, 'In step');
+      await page
+        .locator('#rows-chart')
+        .getByRole('img', { name: /^Rows carried over: [1-9]/ })
+        .waitFor();
+      const age = tile(page, 'All compared').locator('time');
+      await expect.poll(async () => await age.textContent()).toMatch(/^(\d+ s ago|\d+ min ago)$/);
+      await page.context().close();
+    }
+  });
+
+  it('says so at a standby too, and whose the chart of the rows is', async () => {
+    const standby = world.start(['start']);
+    const { page } = await visit(browser, await addressOf(standby));
+    await verdict(page, 'In step');
+    await page.locator('#rows-chart').getByText('This process stands by').first().waitFor();
+    const fault = world.sandbox.fault({ call: 'any', kind: '503-before', times: Number.POSITIVE_INFINITY });
+    await verdict(page, 'The CRM does not answer as it should');
+    expect((await fetch(new URL('readyz', page.url()))).status).toBe(200);
+    fault.cancel();
+    await verdict(page, 'In step');
+    await page.context().close();
+    standby.kill('SIGTERM');
+    await standby.ended;
   });
 
   it('says so while the daemon is away, keeps what it showed, and connects again by itself', async () => {

@@ -46,6 +46,14 @@ const daemon = (holder: string, options: { url?: string; clock?: Clock; report?:
   leases.push(lease);
   return { lease, changes, until: (state) => changes.next((status) => status.state === state) };
 };
+const NOTHING: LeaseReport = {
+  lastPullAt: null,
+  budgetLimit: null,
+  budgetUsed: null,
+  pullDueSeconds: null,
+  crmErrorCode: null,
+  crmSeenSeconds: null,
+};
 const leader = () => one<string | null>(client, 'select leader as value from sync.status');
 const epoch = () => one<number>(client, 'select epoch as value from sync.leader');
 
@@ -78,7 +86,7 @@ it('of many that start at once exactly one leads', async () => {
 
 it('outlasts its own validity by renewing, and carries the report along', async () => {
   const at = new Date('2026-01-02T03:04:05Z');
-  const a = daemon('a', { report: () => ({ lastPullAt: at, budgetLimit: 60, budgetUsed: 12 }) });
+  const a = daemon('a', { report: () => ({ ...NOTHING, lastPullAt: at, budgetLimit: 60, budgetUsed: 12 }) });
   await a.lease.start();
   await a.until('leading');
   const first = await one<Date>(client, 'select expires_at as value from sync.leader');
@@ -89,6 +97,27 @@ it('outlasts its own validity by renewing, and carries the report along', async 
   expect((await client.query('select last_pull_at, budget_limit, budget_used from sync.leader')).rows).toEqual([
     { last_pull_at: at, budget_limit: 60, budget_used: 12 },
   ]);
+});
+
+it('tells of the CRM and of a pull that is due as long as it leads, and whoever takes over knows nothing of that', async () => {
+  const told = async () => (await client.query('select crm_error_code, crm_seen_seconds, pull_late from sync.status')).rows[0];
+  let report: LeaseReport = { ...NOTHING, crmErrorCode: 'unauthorized', crmSeenSeconds: 2, pullDueSeconds: 310 };
+  const a = daemon('a', { report: () => report });
+  await a.lease.start();
+  await expect
+    .poll(told, { timeout: 10_000 })
+    .toMatchObject({ crm_error_code: 'unauthorized', crm_seen_seconds: expect.closeTo(2.5, 0), pull_late: true });
+  report = { ...NOTHING, crmSeenSeconds: 0, pullDueSeconds: 290 };
+  await expect.poll(told, { timeout: 10_000 }).toMatchObject({ crm_error_code: null, pull_late: false });
+  report = { ...NOTHING, crmErrorCode: 'timeout', crmSeenSeconds: 0, pullDueSeconds: 310 };
+  await expect.poll(told, { timeout: 10_000 }).toMatchObject({ crm_error_code: 'timeout', pull_late: true });
+  await a.lease.stop();
+  const nothing = { crm_error_code: null, crm_seen_seconds: null, pull_late: false };
+  expect(await told()).toEqual(nothing);
+  const b = daemon('b', { report: () => NOTHING });
+  await b.lease.start();
+  await b.until('leading');
+  expect(await told()).toEqual(nothing);
 });
 
 it('a frozen leader is replaced, its sessions are ended, and it knows when it wakes', async () => {

@@ -1,4 +1,5 @@
 /** Calls of the daemon, with the admin token where there is one. */
+import { daemonClock } from './clock.js';
 
 /** The daemon said no: `message` is its own sentence. */
 export class Refused extends Error {
@@ -45,6 +46,7 @@ const TIMEOUT_MS = 15_000;
 const call = async (path, init = {}) => {
   const headers = { accept: 'application/json', ...authorization(), .../** @type {Record<string, string> | undefined} */ (init.headers) };
   const response = await fetch(path, { ...init, headers, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
+  daemonClock.hear(response.headers.get('date'));
   const answer = /** @type {unknown} */ (await response.json().catch(() => null));
   if (response.ok) return answer;
   throw new Refused(response.status, saidBy(answer) ?? `The daemon answered ${response.status}.`);
@@ -76,12 +78,12 @@ export const api = {
   knows: async (bearer) =>
     /** @type {import('./types.js').Session} */ (await call('api/session', { headers: authorization(bearer) })).admin,
   status: async () => /** @type {import('./types.js').Status} */ (await call('api/status')),
-  /** Why the daemon is not ready; empty when it is. */
-  reasons: async () => {
+  /** What this process is, ready or not: leading, standby, starting or connecting; null where it does not say. */
+  role: async () => {
     const response = await fetch('readyz', { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
     const answer = /** @type {unknown} */ (await response.json().catch(() => null));
-    const { reasons = [] } = /** @type {{ reasons?: readonly import('./types.js').Reason[] }} */ (answer ?? {});
-    return reasons;
+    const { role = null } = /** @type {{ role?: string }} */ (answer ?? {});
+    return role;
   },
   runs: async () => /** @type {readonly import('./types.js').Run[]} */ (await list('api/runs?limit=8')),
   parked: async () => /** @type {readonly import('./types.js').Parked[]} */ (await list('api/parked')),

@@ -55,6 +55,7 @@ export const createChart = (figure, { title, unit, none }) => {
   let chart = null;
   /** @type {import('./chart-data.js').Columns} */
   let data = { minutes: [], series: [] };
+  let instead = none;
 
   /** @param {number | null} at The minute under the pointer; null: the whole hour. */
   const showLegend = (at) => {
@@ -80,10 +81,15 @@ export const createChart = (figure, { title, unit, none }) => {
   document.addEventListener('themechange', draw);
 
   return {
-    /** @param {import('./chart-data.js').Columns} next */
-    show: (next) => {
-      const same = JSON.stringify(next) === JSON.stringify(data);
+    /**
+     * @param {import('./chart-data.js').Columns} next
+     * @param {string} [why] What to say where there is nothing, instead of `none`.
+     */
+    show: (next, why = none) => {
+      const same = why === instead && JSON.stringify(next) === JSON.stringify(data);
       data = next;
+      instead = why;
+      empty.textContent = why;
       if (same) return;
       const total = sum(data.series.map(({ values }) => sum(values)));
       empty.hidden = total > 0;
@@ -93,7 +99,7 @@ export const createChart = (figure, { title, unit, none }) => {
       );
       showLegend(null);
       replace(columns, h('th', { scope: 'col' }, 'Minute'), ...data.series.map(({ name }) => h('th', { scope: 'col' }, name)));
-      replace(rows, ...tableRows(data, none));
+      replace(rows, ...tableRows(data, why));
       draw();
     },
   };

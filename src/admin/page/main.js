@@ -3,6 +3,7 @@ import { showActions } from './actions.js';
 import { api } from './api.js';
 import { callColumns, rowColumns } from './chart-data.js';
 import { createChart } from './charts.js';
+import { daemonClock } from './clock.js';
 import { showConflicts } from './conflicts.js';
 import { createConnection } from './connection.js';
 import { byId } from './dom.js';
@@ -21,19 +22,21 @@ import { showCalm, showLocked, showNoDatabase, showVerdict } from './verdict-vie
 
 /** What no event tells is looked at this often. */
 const LOOK_EVERY_MS = 15_000;
-/** Whether the CRM answers stands in no table: only the daemon itself knows. */
-const REASONS_EVERY_MS = 3_000;
+/** Where too many watch already, and no event comes. */
+const STATUS_EVERY_MS = 3_000;
 const MINUTES = 60;
+/** Each process counts what it carries over itself (docs/decisions.md). */
+const ROWS_ELSEWHERE = 'This process stands by and carries nothing over: the page of the one that leads has this chart.';
 
-/** @type {{ status: Status | null, reasons: readonly import('./types.js').Reason[], holds: number | null, runs: readonly Run[], lists: string }} */
-const known = { status: null, reasons: [], holds: null, runs: [], lists: '' };
+/** @type {{ status: Status | null, holds: number | null, runs: readonly Run[], lists: string }} */
+const known = { status: null, holds: null, runs: [], lists: '' };
 
 const callsChart = createChart(byId('calls-chart'), { title: 'Calls of the CRM', unit: 'calls', none: 'No call in the last hour' });
 const rowsChart = createChart(byId('rows-chart'), { title: 'Rows carried over', unit: 'rows', none: 'No row in the last hour' });
 
 const showStatus = () => {
   if (known.status === null) return;
-  showVerdict(known.status, known.reasons, known.holds);
+  showVerdict(known.status, known.holds);
   showTiles(known.status);
   showActions(known.status, session.access(), doings);
 };
@@ -63,14 +66,9 @@ const loadRuns = async () => {
 };
 
 const loadTraffic = async () => {
-  const [calls, rows] = await Promise.all([api.calls(MINUTES), api.rows(MINUTES)]);
-  callsChart.show(callColumns(calls, Date.now(), MINUTES));
-  rowsChart.show(rowColumns(rows, Date.now(), MINUTES));
-};
-
-const loadReasons = async () => {
-  known.reasons = await api.reasons();
-  showStatus();
+  const [calls, rows, role] = await Promise.all([api.calls(MINUTES), api.rows(MINUTES), api.role()]);
+  callsChart.show(callColumns(calls, daemonClock.nowMs(), MINUTES));
+  rowsChart.show(rowColumns(rows, daemonClock.nowMs(), MINUTES), role === 'standby' ? ROWS_ELSEWHERE : undefined);
 };
 
 /** @param {Status} status */
@@ -81,7 +79,7 @@ const onStatus = (status) => {
   const lists = JSON.stringify([parked, held, conflicts, identity, leader, swept]);
   if (lists === known.lists) return;
   known.lists = lists;
-  void quietly(loadAttention, loadRuns, loadReasons);
+  void quietly(loadAttention, loadRuns);
 };
 
 /** @param {Run} run */
@@ -111,7 +109,7 @@ const loadAll = async () => {
   await session.look();
   if (connection.state() === 'locked') return;
   await loadStatus();
-  await quietly(loadAttention, loadRuns, loadTraffic, loadReasons);
+  await quietly(loadAttention, loadRuns, loadTraffic);
 };
 
 /**
@@ -174,7 +172,9 @@ const session = createSession({
 keepTimes();
 stream.start();
 setInterval(() => void quietly(loadAttention, loadRuns, loadTraffic), LOOK_EVERY_MS);
-setInterval(() => void quietly(loadReasons, ...(connection.state() === 'crowded' ? [loadStatus] : [])), REASONS_EVERY_MS);
+setInterval(() => {
+  if (connection.state() === 'crowded') void quietly(loadStatus);
+}, STATUS_EVERY_MS);
 // A tab that was away for long is behind.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) void loadAll().catch(() => undefined);

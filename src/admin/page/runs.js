@@ -1,4 +1,5 @@
 /** Sweeps, resyncs, audits and requested syncs: what runs, how far it is, and how the last ones ended. */
+import { daemonClock } from './clock.js';
 import { byId, h, replace, showList } from './dom.js';
 import { count, number, percent, span } from './format.js';
 import { createPace } from './pace.js';
@@ -54,7 +55,7 @@ const renderRun = (run) => {
  */
 const progressOf = (run, title) => {
   const { rows_seen: seen, expected, rows_written: written } = run;
-  const { rate, secondsLeft } = paceOf(run, Date.now());
+  const { rate, secondsLeft } = paceOf(run, daemonClock.nowMs());
   const total = expected == null ? null : Math.max(expected, seen);
   const words = [
     total === null ? `${count(seen, 'contact')} read` : `${number(seen)} of ${number(total)} contacts`,

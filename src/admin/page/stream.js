@@ -3,6 +3,7 @@
  * connected.
  */
 import { authorization, token } from './api.js';
+import { daemonClock } from './clock.js';
 
 /** The daemon sends something every 15 s, a comment where there is nothing new. */
 const SILENCE_MS_MAX = 25_000;
@@ -52,6 +53,7 @@ export const createStream = ({ onEvent, onState }) => {
     try {
       const headers = { accept: 'text/event-stream', ...authorization() };
       const response = await fetch('api/events', { headers, cache: 'no-store', signal: mine.signal });
+      daemonClock.hear(response.headers.get('date'));
       if (!response.ok || response.body === null) return answered(response.status);
       failures = 0;
       clearTimeout(silence);

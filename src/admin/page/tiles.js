@@ -1,4 +1,5 @@
 /** The figures: how far each direction is behind, what waits, what the budget has left, when everything was compared. */
+import { daemonClock } from './clock.js';
 import { byId, h, icon, showList } from './dom.js';
 import { number, percent, span } from './format.js';
 import { ICONS } from './icons.js';
@@ -92,7 +93,7 @@ const sweepTile = ({ last_complete_sweep_at: at }) => ({
   value: 'never',
   ...(at === null ? {} : { at }),
   note: at === null ? 'no sweep has been complete yet' : 'last complete sweep of both sides',
-  warn: at === null || Date.now() - Date.parse(at) > SWEEP_OLD_MS,
+  warn: at === null || daemonClock.nowMs() - Date.parse(at) > SWEEP_OLD_MS,
 });
 
 /** @param {import('./types.js').Status} status @returns {Tile} */

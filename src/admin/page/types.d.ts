@@ -17,6 +17,10 @@ export interface Status {
   readonly contacts: number;
   readonly first_sweep_done: boolean;
   readonly identity_hold: number | null;
+  /** What the leader's last call of the CRM ended with; null: it was answered, or nothing is known. */
+  readonly crm_error_code: string | null;
+  readonly crm_seen_seconds: number | null;
+  readonly pull_late: boolean;
 }
 
 export interface Run {
@@ -99,13 +103,6 @@ export interface Rows {
   readonly direction: 'push' | 'pull';
   readonly outcome: string;
   readonly rows: number;
-}
-
-/** Of /readyz, why this process cannot do its part. */
-export interface Reason {
-  readonly part: 'database' | 'lease' | 'crm';
-  readonly code: string;
-  readonly detail: string;
 }
 
 export interface Session {

@@ -14,11 +14,10 @@ const LOOKS = {
 
 /**
  * @param {import('./types.js').Status} status
- * @param {readonly import('./types.js').Reason[]} reasons
  * @param {number | null} holds
  */
-export const showVerdict = (status, reasons, holds) => {
-  show(verdictOf(status, reasons, holds));
+export const showVerdict = (status, holds) => {
+  show(verdictOf(status, holds));
   write(
     'foot',
     status.leader === null

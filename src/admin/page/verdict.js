@@ -1,7 +1,6 @@
 /** Are we in step? The one sentence at the top, from what the daemon knows; the same order of reasons as `relate-mirror status`. */
-import { count, number } from './format.js';
+import { count, number, span } from './format.js';
 
-/** @typedef {import('./types.js').Reason} Reason */
 /**
  * @typedef {object} Verdict
  * @property {'good' | 'moving' | 'person' | 'paused' | 'blocked' | 'waiting'} tone
@@ -11,11 +10,10 @@ import { count, number } from './format.js';
 
 /**
  * @param {import('./types.js').Status} status
- * @param {readonly Reason[]} reasons Why the daemon is not ready, as /readyz says it.
  * @param {number | null} holds Open ones, each with a plan of many contacts; null while it is not known.
  * @returns {Verdict}
  */
-export const verdictOf = (status, reasons, holds) => {
+export const verdictOf = (status, holds) => {
   const { parked, held, unknown, retry, open_conflicts: conflicts } = status;
   const plans = held === 0 ? 0 : (holds ?? held);
   const things = parked + plans + conflicts;
@@ -31,8 +29,7 @@ export const verdictOf = (status, reasons, holds) => {
       headline: 'Paused',
       why: `Both directions stand still. Edits are still captured: ${count(status.queue_depth, 'edit')} will go out after a resume.`,
     };
-  const blocked = blockedBy(reasons);
-  if (blocked !== null) return blocked;
+  if (status.crm_error_code !== null) return blockedBy(status.crm_error_code);
   if (status.leader === null)
     return {
       tone: 'blocked',
@@ -54,6 +51,12 @@ export const verdictOf = (status, reasons, holds) => {
         [conflicts, 'in an open conflict'],
         [parked, 'parked'],
       ])}. Everything else flows.`,
+    };
+  if (status.pull_late)
+    return {
+      tone: 'blocked',
+      headline: 'Changes of the CRM arrive late',
+      why: `${status.pull_lag_seconds === null ? 'None have been pulled yet' : `They were last pulled ${span(status.pull_lag_seconds)} ago`}, though it has been due for over five minutes. The daemon’s log says why.`,
     };
   if (status.queue_depth > 0) {
     const waiting = listOf([
@@ -95,13 +98,11 @@ const REFUSED_BY_CRM = /** @type {Readonly<Record<string, readonly [headline: st
 });
 
 /**
- * @param {readonly Reason[]} reasons
- * @returns {Verdict | null}
+ * @param {string} code
+ * @returns {Verdict}
  */
-const blockedBy = (reasons) => {
-  const [reason] = reasons.filter(({ part }) => part === 'crm');
-  if (reason === undefined) return null;
-  const refused = REFUSED_BY_CRM[reason.code];
+const blockedBy = (code) => {
+  const refused = REFUSED_BY_CRM[code];
   if (refused !== undefined)
     return {
       tone: 'blocked',
@@ -111,6 +112,6 @@ const blockedBy = (reasons) => {
   return {
     tone: 'blocked',
     headline: 'The CRM does not answer as it should',
-    why: `The last call ended with ${reason.code}. The daemon tries again by itself; edits wait in the database and go out once it is back.`,
+    why: `The last call ended with ${code}. The daemon tries again by itself; edits wait in the database and go out once it is back.`,
   };
 };

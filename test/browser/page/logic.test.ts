@@ -1,6 +1,7 @@
 /** What of the page decides something and draws nothing: the verdict, numbers, columns, events, pace. */
 import { describe, expect, it } from 'vitest';
 import { callColumns, rowColumns } from '../../../src/admin/page/chart-data.js';
+import { createDaemonClock } from '../../../src/admin/page/clock.js';
 import { ago, contactName, count, span } from '../../../src/admin/page/format.js';
 import { createPace } from '../../../src/admin/page/pace.js';
 import { REMEDIES } from '../../../src/admin/page/parked.js';
@@ -27,29 +28,54 @@ const CALM: Status = {
   contacts: 1200,
   first_sweep_done: true,
   identity_hold: null,
+  crm_error_code: null,
+  crm_seen_seconds: 3,
+  pull_late: false,
 };
-const crmReason = (code: string) => ({ part: 'crm', code, detail: '' }) as const;
 
 describe('the verdict', () => {
   const NEEDS = { parked: 1, held: 30, open_conflicts: 1 };
+  const REFUSED = { crm_error_code: 'unauthorized' };
   it.each([
-    ['nothing waits', {}, [], 'good', 'In step'],
-    ['edits wait', { queue_depth: 2 }, [], 'moving', 'Edits on their way'],
-    ['a person is needed, plans counted once', NEEDS, [], 'person', '3 things need you'],
-    ['one thing', { parked: 1 }, [], 'person', '1 thing needs you'],
-    ['the first load', { first_sweep_done: false }, [], 'moving', 'First load under way'],
-    ['nobody leads', { leader: null }, [], 'blocked', 'Nobody leads'],
-    ['the token is refused', NEEDS, [crmReason('unauthorized')], 'blocked', 'The CRM refuses the token'],
-    ['the CRM is away', {}, [crmReason('connection_refused')], 'blocked', 'The CRM does not answer as it should'],
-    ['paused, whatever else', { ...NEEDS, paused: true, leader: null }, [crmReason('unauthorized')], 'paused', 'Paused'],
-    ['another database, before all else', { ...NEEDS, paused: true, identity_hold: 4 }, [], 'person', 'Restored database: waiting for you'],
-  ] as const)('when %s', (_when, more, reasons, tone, headline) => {
-    expect(verdictOf({ ...CALM, ...more }, reasons, 1)).toMatchObject({ tone, headline });
+    ['nothing waits', {}, 'good', 'In step'],
+    ['edits wait', { queue_depth: 2 }, 'moving', 'Edits on their way'],
+    ['a person is needed, plans counted once', NEEDS, 'person', '3 things need you'],
+    ['one thing', { parked: 1 }, 'person', '1 thing needs you'],
+    ['the first load', { first_sweep_done: false }, 'moving', 'First load under way'],
+    ['nobody leads', { leader: null }, 'blocked', 'Nobody leads'],
+    ['the token is refused', { ...NEEDS, ...REFUSED }, 'blocked', 'The CRM refuses the token'],
+    ['the CRM is away', { crm_error_code: 'connection_refused' }, 'blocked', 'The CRM does not answer as it should'],
+    ['pulls do not go through', { pull_late: true, queue_depth: 2 }, 'blocked', 'Changes of the CRM arrive late'],
+    ['paused, whatever else', { ...NEEDS, ...REFUSED, paused: true, leader: null, pull_late: true }, 'paused', 'Paused'],
+    ['another database, before all else', { ...NEEDS, paused: true, identity_hold: 4 }, 'person', 'Restored database: waiting for you'],
+  ] as const)('when %s', (_when, more, tone, headline) => {
+    expect(verdictOf({ ...CALM, ...more }, 1)).toMatchObject({ tone, headline });
   });
 
   it('says what waits, and how much of it', () => {
-    expect(verdictOf({ ...CALM, ...NEEDS }, [], 1).why).toBe('30 held in 1 plan, 1 in an open conflict, 1 parked. Everything else flows.');
-    expect(verdictOf({ ...CALM, queue_depth: 5, retry: 2 }, [], 0).why).toBe('5 edits to push: 2 waiting for another try.');
+    expect(verdictOf({ ...CALM, ...NEEDS }, 1).why).toBe('30 held in 1 plan, 1 in an open conflict, 1 parked. Everything else flows.');
+    expect(verdictOf({ ...CALM, queue_depth: 5, retry: 2 }, 0).why).toBe('5 edits to push: 2 waiting for another try.');
+    expect(verdictOf({ ...CALM, pull_late: true, pull_lag_seconds: 420 }, 0).why).toMatch(/^They were last pulled 7 min ago,/);
+  });
+});
+
+describe('the clock', () => {
+  it.each([
+    ['of the daemon, where the browser is hours off', '2026-01-01T02:00:00Z', '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'],
+    ['the other way too', '2026-01-01T02:00:00Z', '2026-01-01T04:00:00Z', '2026-01-01T04:00:00Z'],
+    [
+      'of the browser, where they differ by less than the header tells',
+      '2026-01-01T02:00:01.900Z',
+      '2026-01-01T02:00:00Z',
+      '2026-01-01T02:00:01.900Z',
+    ],
+  ])('is that %s', (_which, own, told, now) => {
+    const clock = createDaemonClock(() => Date.parse(own));
+    expect(clock.nowMs()).toBe(Date.parse(own));
+    clock.hear(new Date(told).toUTCString());
+    expect(clock.nowMs()).toBe(Date.parse(now));
+    clock.hear(null);
+    expect(clock.nowMs()).toBe(Date.parse(now));
   });
 });
 
