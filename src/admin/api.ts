@@ -41,7 +41,9 @@ const MinutesParams = z.strictObject({ minutes: whole(MINUTES_MAX).optional() })
 const IdParams = z.object({ id: whole(Number.MAX_SAFE_INTEGER) });
 const Nothing = z.strictObject({}).nullish();
 const Resync = z.strictObject({ links: z.boolean().optional() }).nullish();
-const Retry = z.union([z.strictObject({ ids: z.array(id).min(1).max(IDS_MAX) }), z.strictObject({ all: z.literal(true) })]);
+const Retry = z.union([z.strictObject({ ids: z.array(id).min(1).max(IDS_MAX) }), z.strictObject({ all: z.literal(true) })], {
+  error: `A body is {"ids": [1, 2]} with 1 to ${IDS_MAX} ids of edits, as numbers, or {"all": true}.`,
+});
 const Resolve = z.strictObject({ choice: z.json() });
 
 /** @throws Problem 400 that names what is wrong; the value that was sent is not repeated */

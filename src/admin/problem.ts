@@ -50,6 +50,7 @@ const REFUSED: { readonly [K in RefusalKind]: { readonly status: number; readonl
   invalid: { status: 422, code: 'invalid_choice' },
   busy: { status: 503, code: 'database_busy' },
   unavailable: { status: 503, code: 'database_unreachable' },
+  unknown: { status: 503, code: 'outcome_unknown' },
 };
 
 /** What the HTTP server itself refuses, by status; everything else of the kind is a bad request. */
@@ -62,6 +63,8 @@ const OF_SERVER: { readonly [status: number]: readonly [code: string, detail: st
   415: ['unsupported_media_type', 'A body is JSON, with content-type: application/json.'],
   431: ['headers_too_large', 'The headers are too large.'],
 };
+
+const BAD_ADDRESS = 'The address cannot be read: a % in it is followed by two hexadecimal digits that say a character.';
 
 /** A refusal that the status alone tells. */
 export const problemOf = (status: number): Problem => {
@@ -77,9 +80,12 @@ export const toProblem = (error: unknown): Problem | null => {
   if (error instanceof Problem) return error;
   if (error instanceof OperationRefused) {
     const { status, code } = REFUSED[error.kind];
-    return new Problem(status, code, error.message, status === 503 ? { headers: { 'retry-after': '2' } } : {});
+    return new Problem(status, code, error.message, status === 503 && error.kind !== 'unknown' ? { headers: { 'retry-after': '2' } } : {});
   }
+  if (error instanceof Error && 'code' in error && error.code === 'FST_ERR_BAD_URL') return new Problem(400, 'bad_address', BAD_ADDRESS);
   const status = statusOf(error);
+  // What may not be had of the page's files is nobody's to know.
+  if (status === 403) return problemOf(404);
   if (status < 400 || status >= 500) return null;
   return problemOf(status);
 };

@@ -88,7 +88,9 @@ export type RefusalKind =
   /** A lock did not come free in time. */
   | 'busy'
   /** The database does not answer. */
-  | 'unavailable';
+  | 'unavailable'
+  /** It was asked, and did not answer: it may have been done. */
+  | 'unknown';
 
 /** The message is for whoever asked: it quotes nothing but what was asked. */
 export class OperationRefused extends Error {

@@ -34,16 +34,18 @@ const add = <K>(counts: Map<K, number>, key: K, rows: number): void => {
 const isSeen = ({ fields, extra, addLinks, removeLinks }: ContactWrite): boolean =>
   fields !== null || extra !== null || Object.values(eachKind((kind) => addLinks[kind].length + removeLinks[kind].length)).some(Boolean);
 
-const counted = (tx: MirrorTx, { pull, push }: Tally): MirrorTx => ({
+/** `created`: what the transaction has inserted, links and all; a save of it is no update. */
+const counted = (tx: MirrorTx, { pull, push }: Tally, created = new Set<number>()): MirrorTx => ({
   ...tx,
   insert: async (contacts) => {
     const inserted = await tx.insert(contacts);
     add(pull, 'created', inserted.size);
+    for (const contactId of inserted.values()) created.add(contactId);
     return inserted;
   },
   save: async (writes) => {
     await tx.save(writes);
-    add(pull, 'updated', writes.filter(isSeen).length);
+    add(pull, 'updated', writes.filter((write) => !created.has(write.contactId) && isSeen(write)).length);
   },
   remove: async (contactIds) => {
     await tx.remove(contactIds);

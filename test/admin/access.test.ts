@@ -197,6 +197,17 @@ describe('whatever is sent', () => {
       expect(answer.headers.get('x-frame-options')).toBe('DENY');
       expect(answer.headers.get('access-control-allow-origin')).toBeNull();
     }
+    const notThere = await speak(app.admin?.url() ?? '', 'GET /page/../x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+    expect(notThere).toMatch(/^HTTP\/1.1 404 [^]*"code":"not_found"/);
+    expect((await call('/page/%')).json).toMatchObject({ status: 400, code: 'bad_address' });
+    for (const body of [undefined, JSON.stringify({ ids: ['1'] }), JSON.stringify({})]) {
+      const { json: refused } = await call('/api/retry', {
+        method: 'POST',
+        headers: body === undefined ? headers : json,
+        ...(body && { body }),
+      });
+      expect(refused).toMatchObject({ status: 400, code: 'invalid_request', detail: expect.stringContaining('{"ids": [1, 2]}') });
+    }
     expect(await speak(app.admin?.url() ?? '', 'GARBAGE\r\n\r\n')).toMatch(
       /^HTTP\/1.1 400 Bad Request\r\ncontent-type: application\/problem\+json/,
     );

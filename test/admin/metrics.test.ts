@@ -1,5 +1,5 @@
 /** Every metric moves when what it tells of happens, and /metrics answers in time whatever becomes of the database. */
-import { createServer, connect, type Server, type Socket } from 'node:net';
+import { openWay } from './silent-way.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ERROR_CODES } from '../../src/domain/errors.ts';
 import { openAdminWorld, until, type AdminWorld, type AdminWorldOptions } from './world.ts';
@@ -33,6 +33,8 @@ describe('counters and histograms', () => {
     const loaded = await world.metrics();
     expect(loaded.get('relate_mirror_crm_calls_total{endpoint="list",outcome="ok"}')).toBeGreaterThan(0);
     expect(loaded.get('relate_mirror_rows_total{direction="pull",outcome="created"}')).toBe(12);
+    // Links that are saved behind a contact's row are part of its creation.
+    expect(loaded.get('relate_mirror_rows_total{direction="pull",outcome="updated"}') ?? 0).toBe(0);
     expect(loaded.get('relate_mirror_commit_to_call_seconds_count')).toBe(0);
 
     const [edited, changed, gone, deleted] = idsOf(world) as [number, number, number, number];
@@ -156,41 +158,12 @@ describe('gauges', () => {
   });
 });
 
-/** A way to Postgres that can go silent, or be cut. */
-const openWay = async (url: string): Promise<{ readonly url: string; silence(): void; speak(): void; cut(): Promise<void> }> => {
-  const target = new URL(url);
-  const sockets = new Set<Socket>();
-  let silent = false;
-  const server: Server = createServer((socket) => {
-    const upstream = connect(Number(target.port), target.hostname);
-    sockets.add(socket).add(upstream);
-    for (const end of [socket, upstream])
-      end.on('error', () => undefined).on('close', () => [socket, upstream].forEach((each) => each.destroy()));
-    socket.on('data', (chunk) => void (silent || upstream.write(chunk)));
-    upstream.on('data', (chunk) => void (silent || socket.write(chunk)));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const way = new URL(url);
-  way.host = `127.0.0.1:${(server.address() as { port: number }).port}`;
-  const cut = async (): Promise<void> => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  };
-  closing.push(async () => await cut().catch(() => undefined));
-  return {
-    url: way.href,
-    silence: () => (silent = true),
-    speak: () => (silent = false),
-    cut,
-  };
-};
-
 describe('a database that is away', () => {
   it.each(['silent', 'gone'] as const)(
     '%s: a scrape takes less than a second, says so, and tells what is known without it',
     async (how) => {
       let way: Awaited<ReturnType<typeof openWay>> | undefined;
-      const world = await open({ way: async (url) => (way = await openWay(url)).url });
+      const world = await open({ way: async (url) => (way = await openWay(url, closing)).url });
       await world.firstLoad();
       await untilMetric(world, 'database_up', (up) => up === 1);
       if (how === 'silent') way?.silence();
