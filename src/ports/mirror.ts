@@ -377,7 +377,10 @@ export interface MirrorTx {
   read(contactIds: readonly number[]): Promise<ReadonlyMap<number, Situation>>;
   /** The one lock that page inserts and create settles share. */
   lockPairing(): Promise<void>;
-  /** Intent time of the oldest create that is sending or unknown. */
+  /**
+   * Intent time of the oldest create that is sending or unknown, or whose row was deleted since: until the CRM was asked what of it is there, or a
+   * person is, a page would bring back under another id what was deleted.
+   */
   oldestOpenCreate(): Promise<Date | null>;
 
   /**

@@ -239,6 +239,25 @@ export const describeClaims = (makeMirror: MakeMirror): void => {
       expect((await situation(mirror, a)).intent).toBeNull();
     });
 
+    it('counts a parked create as open again once its row is deleted, until that is parked as well', async () => {
+      const { mirror } = harness;
+      const oldest = async () => await mirror.transaction((tx) => tx.oldestOpenCreate());
+      const a = await insert();
+      const first = await claimDue(mirror);
+      await mirror.transaction((tx) => tx.saveIntent(a, { fields: fieldsWith({}), links: NO_LINKS }));
+      await settle(a, first.attempt, [outcome(['insert'], 'parked')]);
+      expect(await oldest()).toBeNull();
+      await edit(harness, (user) => user.delete(a));
+      const intent = (await situation(mirror, a)).intent;
+      expect(await oldest()).toEqual(intent?.at);
+      const second = await claimDue(mirror);
+      await settle(a, second.attempt, [outcome(['insert', 'delete'], 'retry')]);
+      expect(await oldest()).toEqual(intent?.at);
+      const third = await claimDue(mirror);
+      await settle(a, third.attempt, [outcome(['insert', 'delete'], 'parked')]);
+      expect(await oldest()).toBeNull();
+    });
+
     it('queues work of its own once, as long as nobody has taken it', async () => {
       const { mirror } = harness;
       const [a = 0] = await pairedContacts(mirror, newContact(7));

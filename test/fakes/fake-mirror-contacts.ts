@@ -335,7 +335,11 @@ export const createContactSteps = (step: Step): ContactSteps => {
       ),
     lockPairing: async () => tx.lock('advisory pairing'),
     oldestOpenCreate: async () => {
-      const open = tx.all(states).flatMap((state) => (state.intent !== null && state.attempt !== null ? [state.intent.at] : []));
+      const isDeleted = (contactId: number): boolean =>
+        openLog(step, contactId).some(({ op, state }) => op === 'delete' && state !== 'parked');
+      const open = tx
+        .all(states)
+        .flatMap(({ contactId, intent, attempt }) => (intent !== null && (attempt !== null || isDeleted(contactId)) ? [intent.at] : []));
       return open.sort((a, b) => a.getTime() - b.getTime())[0] ?? null;
     },
     matchUnpaired: async (records, { byContent }) => matchUnpaired(step, records, byContent),

@@ -33,6 +33,17 @@ export const FOUND: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a page brings back what was deleted beside its parked create',
+    promise: 1,
+    patches: [patch('src/postgres/sql/pair.ts', `l.op = 'delete' and l.state <> 'parked'`, `l.op = 'delete' and false`)],
+    tests: [
+      {
+        file: 'test/postgres/mirror.test.ts',
+        name: 'counts a parked create as open again once its row is deleted, until that is parked as well',
+      },
+    ],
+  },
+  {
     name: 'an edit that no trigger saw goes with its row',
     promise: 1,
     patches: [

@@ -187,4 +187,42 @@ export const MENDED: { readonly [what: string]: Schedule } = {
       { side: 'local', act: 'edit', who: 6, edits: [{ edit: 'addPhone', n: 38 }] },
     ],
   },
+  'ordered: a row that was deleted while nobody knew of its create does not come back under another id before the CRM was asked': {
+    ...PLAIN,
+    seed: 1_795_874_712,
+    writeMode: 'ordered',
+    events: [
+      syncOnce(1036277453, []),
+      { side: 'local', act: 'insert', n: 1, edits: [] },
+      { ...round('push', 478983285, []), crashAt: 50 },
+      { side: 'remote', act: 'edit', who: 5, edits: [{ edit: 'set', field: 'city', n: 4 }] },
+      { side: 'local', act: 'delete', who: 6 },
+    ],
+  },
+  'a row that was deleted after its create was parked does not come back under another id before the CRM was asked': {
+    ...PLAIN,
+    seed: 1_795_874_712,
+    events: [
+      syncOnce(1036277453, []),
+      { side: 'local', act: 'insert', n: 1, edits: [] },
+      { ...round('push', 478983285, []), crashAt: 50 },
+      { side: 'remote', act: 'edit', who: 5, edits: [{ edit: 'set', field: 'city', n: 4 }] },
+      { side: 'time', ms: 3000 },
+      round('push', 5, []),
+      { side: 'local', act: 'delete', who: 0 },
+    ],
+  },
+  'a parked create is let go with its row where the contact that may be its own has a row already': {
+    ...PLAIN,
+    seed: 1_795_874_712,
+    events: [
+      syncOnce(1036277453, []),
+      { side: 'local', act: 'insert', n: 1, edits: [] },
+      { ...round('push', 478983285, []), crashAt: 50 },
+      { side: 'remote', act: 'edit', who: 5, edits: [{ edit: 'set', field: 'city', n: 4 }] },
+      syncOnce(5, []),
+      syncOnce(5, []),
+      { side: 'local', act: 'delete', who: 0 },
+    ],
+  },
 };

@@ -153,6 +153,12 @@ const differences = ({ row, contact }: Ends, held: ReadonlySet<string>, { schedu
     .map((field) => `${field} is ${row.get(field)} here and ${contact.get(field)} there`);
 };
 
+/** Beside a create that is parked, the contact that may be its own got a row: what is left is that one, and no deletion undone. */
+const wasOneOfTwo = (lives: readonly Change[], { seq }: Change): boolean => {
+  const before = lives.filter((life) => life.side === 'row' && life.seq < seq);
+  return before.filter(({ value }) => value === 'alive').length - before.filter(({ value }) => value === null).length > 1;
+};
+
 /** A deletion that did not last has its conflict. */
 const lifeKept = (world: Scene, tag: string, ends: Ends, changes: readonly Change[]): readonly string[] => {
   const lives = changes.filter(({ field }) => field === 'life');
@@ -163,7 +169,7 @@ const lifeKept = (world: Scene, tag: string, ends: Ends, changes: readonly Chang
   const isKnown = isPairedBefore(there?.seq ?? 0);
   // One of twins deleted before they met: what comes is the other one.
   const wasAlone = tag.startsWith('P') && (!isPairedBefore(here?.seq ?? 0) || did(world.schedule, 'hide'));
-  const isUndoneHere = here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq && !wasAlone;
+  const isUndoneHere = here !== undefined && here.value === null && (there?.seq ?? 0) < here.seq && !wasAlone && !wasOneOfTwo(lives, here);
   // Between the restore and the note of it the process may die.
   const isUndoneThere = there !== undefined && there.value !== 'alive' && isKnown && !hasAccident(world.schedule);
   const isUndone = ends.row !== null && (isUndoneHere || isUndoneThere);

@@ -44,5 +44,14 @@ export const UNPAIR_STATE = `
 update sync.contact_state set crm_id = null, former_crm_id = crm_id, sent = null, gone_at = null
 where contact_id = $1 and crm_id is not null`;
 
-/** Creates whose outcome may still be out there. Partial index contact_state_open_intent. */
-export const OLDEST_OPEN_CREATE = `select min(intent_at) as at from sync.contact_state where intent_at is not null and attempt is not null`;
+/**
+ * Creates whose outcome may still be out there, or still has to be asked for because the row was deleted since. Partial indexes
+ * contact_state_open_intent and change_log_open.
+ */
+export const OLDEST_OPEN_CREATE = `
+select min(s.intent_at) as at from sync.contact_state s
+where s.intent_at is not null and (
+  s.attempt is not null
+  or exists (
+    select from sync.change_log l
+    where l.contact_id = s.contact_id and l.settled_at is null and l.op = 'delete' and l.state <> 'parked'))`;
