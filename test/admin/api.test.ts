@@ -157,7 +157,7 @@ describe('what is decided', () => {
     const [row] = await world.sql(
       `insert into sync.holds (direction, reason, rows, plan, state)
        select 'pull', 'large', 130, jsonb_agg(jsonb_build_object('crm_id', n, 'op', case when n > 240 then 'update' else 'delete' end)
-         || case when n <= 120 then '{"released": true}' else '{}' end order by n), 'rejected'
+         || case when n <= 120 then '{"released": true}'::jsonb else '{}' end order by n), 'rejected'
        from generate_series(1, 250) n returning id`,
     );
     for (const token of [ADMIN_TOKEN, null]) {
