@@ -26,7 +26,7 @@ const LOOK_EVERY_MS = 15_000;
 const STATUS_EVERY_MS = 3_000;
 const MINUTES = 60;
 /** Each process counts what it carries over itself (docs/decisions.md). */
-const ROWS_ELSEWHERE = 'This process stands by and carries nothing over: the page of the one that leads has this chart.';
+const ROWS_ELSEWHERE = 'This process stands by. The page of the one that leads has this chart.';
 
 /** @type {{ status: Status | null, holds: number | null, runs: readonly Run[], lists: string }} */
 const known = { status: null, holds: null, runs: [], lists: '' };
