@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { OperationRefused, type Item, type Operations, type Overview, type RefusalKind, type Run } from '../ports/operations.ts';
+import { errorCode } from './connection.ts';
 import { queryOn, type Query } from './mirror-session.ts';
 import { CALLS, CONFLICTS, HOLDS, OVERVIEW, PARKED, RUNS, RUNS_UNDER_WAY } from './sql/operations.ts';
 
@@ -29,26 +30,33 @@ const PAUSE_MS = 50;
 
 const BUSY = 'The database did not come to it in time: something holds what this needs. Ask again.';
 const UNAVAILABLE = 'The database does not answer.';
+const UNKNOWN = 'The database was asked and has not answered: it may have been done. Look before you ask again.';
 
 /** Connections that end or do not come about: class 08, a server that stops or starts, one without free connections; or no word at all. */
 const isUnavailable = (error: unknown): boolean =>
   !(error instanceof pg.DatabaseError) || /^(08|57P|53)/.test(error.code ?? '') || error.code === undefined;
 
-const refusalOf = (error: unknown): unknown => {
+/** No connection came about, so nothing was asked. */
+const NEVER_ASKED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT']);
+/** The server's own refusal undoes the statement; silence, or a connection that breaks, does not say what became of it. */
+const isInDoubt = (error: unknown): boolean => !(error instanceof pg.DatabaseError) && !NEVER_ASKED.has(errorCode(error) ?? '');
+
+const refusalOf = (error: unknown, decides: boolean): unknown => {
   const kind = error instanceof pg.DatabaseError ? KIND_BY_STATE[error.code ?? ''] : undefined;
   if (kind === 'busy') return new OperationRefused(kind, BUSY, { cause: error });
   // Our own functions' words: they quote what was asked, and nothing of a contact.
   if (kind !== undefined) return new OperationRefused(kind, (error as Error).message, { cause: error });
   if (error instanceof RangeError || error instanceof TypeError) return error;
+  if (decides && isInDoubt(error)) return new OperationRefused('unknown', UNKNOWN, { cause: error });
   return isUnavailable(error) ? new OperationRefused('unavailable', UNAVAILABLE, { cause: error }) : error;
 };
 
-const guarded = (query: Query): Query => {
+const guarded = (query: Query, { decides = false } = {}): Query => {
   return async <T>(sql: string, values?: readonly unknown[]) => {
     try {
       return await query<T>(sql, values);
     } catch (error) {
-      throw refusalOf(error);
+      throw refusalOf(error, decides);
     }
   };
 };
@@ -75,7 +83,7 @@ type OverviewRow = Overview['status'] & {
 
 export const createOperations = ({ watchPool, pool }: OperationsOptions): Operations => {
   const look = guarded(queryOn(watchPool));
-  const act = patient(guarded(queryOn(pool)));
+  const act = patient(guarded(queryOn(pool), { decides: true }));
   const list = async (sql: string, values: readonly unknown[]): Promise<readonly Item[]> => (await look<Item>(sql, values)).rows;
   const one = async <T>(query: Query, sql: string, values: readonly unknown[] = []): Promise<T> => {
     const [row] = (await query<T>(sql, values)).rows;
