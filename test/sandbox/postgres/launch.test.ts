@@ -10,6 +10,9 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../../src/sandbox/postgres/launch.ts';
 import { postgresMajor } from '../../postgres-server.ts';
 
+// Each makes data directories of its own, on a disk that is busy with the other worker.
+vi.setConfig({ testTimeout: 60_000 });
+
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
