@@ -121,7 +121,10 @@ describe.skipIf(CHROMIUM === null)('the dashboard', TIMEOUT, () => {
   it('retries all that is parked', async () => {
     for (const at of [3, 5]) await park(world, at);
     await page.locator('#parked .item').nth(1).waitFor();
-    for (const { crmId } of (await contactsOf(world)).slice(4, 7)) world.account.update(crmId, { email: `moved-${crmId}@example.com` });
+    // Only those whose e-mail was taken: one of our own edited there as well is a conflict.
+    const contacts = await contactsOf(world);
+    for (const { crmId } of [contacts[4], contacts[6]].flatMap((contact) => contact ?? []))
+      world.account.update(crmId, { email: `moved-${crmId}@example.com` });
     await press('Retry all');
     await page.getByText('Nothing needs you.').waitFor();
     await world.inStep();

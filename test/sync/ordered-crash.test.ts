@@ -16,9 +16,11 @@ vi.setConfig({ testTimeout: 300_000 });
 
 let harness: Harness;
 let epoch = 1;
-beforeAll(async () => {
+const open = async (timeoutMs: number): Promise<void> => {
+  epoch = 1;
   harness = await openHarness({
     seed: { contacts: 10 },
+    timeoutMs,
     // Nobody looks at the CRM before a push, so that nothing but the steps is read.
     settings: {
       writeMode: 'ordered',
@@ -31,7 +33,9 @@ beforeAll(async () => {
   });
   await harness.probe();
   await harness.settle();
-});
+};
+// A busy machine is no lost answer: a PUT that is carried out after its time-out is told twice (docs/SPEC.md, known limits).
+beforeAll(async () => await open(30_000));
 afterAll(async () => await harness.close());
 beforeEach(() => harness.account.calls.clear());
 
@@ -167,6 +171,18 @@ describe.each(['reset-before', 'reset-after', '500-before', '500-after', 'hang-a
   'a call that ends in %s',
   (kind: FaultKind) => {
     const isProcessed = kind.endsWith('-after') || kind === 'truncated';
+    // Each of its calls takes as long as the time-out.
+    if (kind === 'hang-after') {
+      let calm: Harness;
+      beforeAll(async () => {
+        calm = harness;
+        await open(1000);
+      });
+      afterAll(async () => {
+        await harness.close();
+        harness = calm;
+      });
+    }
 
     it('is made again only where it had not arrived, and nothing overtakes it', async () => {
       const { calls } = await live();
