@@ -189,6 +189,8 @@ describe('a database that is away', () => {
       if (how === 'silent') {
         way?.speak();
         await untilMetric(world, 'database_up', (up) => up === 1);
+        // What was asked during the silence is never answered: a stop would wait for it.
+        await way?.cut();
       }
     },
   );
