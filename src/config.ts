@@ -6,6 +6,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
+import { isLoopback } from './domain/loopback.ts';
 import { type SettingName, SETTINGS, type SettingValues } from './settings.ts';
 
 export type Environment = { readonly [name: string]: string | undefined };
@@ -110,8 +111,6 @@ const toConfig = (values: SettingValues): Config => ({
   historyDays: values.HISTORY_DAYS,
 });
 
-const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
 /**
  * What only shows when settings are seen together. Called with the settings that are right by themselves.
  * @param isSet whether somebody wrote it: a default that another setting outdoes is no contradiction
@@ -123,7 +122,7 @@ const contradictions = (values: Partial<SettingValues>, isSet: (name: SettingNam
     problems.push({ setting: 'BRAKE_ROWS', value: String(BRAKE_ROWS), message: `must not be over BRAKE_MAX (${BRAKE_MAX})` });
   }
   const { CRM_URL, CRM_ALLOW_HTTP, RETRY_MIN_MS, RETRY_MAX_MS, DATABASE_URL, DATABASE_LISTEN_URL } = values;
-  if (CRM_URL?.startsWith('http:') && CRM_ALLOW_HTTP !== true && !LOOPBACK.test(new URL(CRM_URL).hostname)) {
+  if (CRM_URL?.startsWith('http:') && CRM_ALLOW_HTTP !== true && !isLoopback(new URL(CRM_URL).hostname)) {
     const message = 'would send the token unencrypted; allowed is https, http to loopback, or http anywhere with CRM_ALLOW_HTTP=true';
     problems.push({ setting: 'CRM_URL', value: withoutCredentials(CRM_URL), message });
   }

@@ -11,6 +11,7 @@
  * The page is the same files for everybody: it is where the token is entered.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isLoopback } from '../domain/loopback.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
 import { Problem } from './problem.ts';
 
@@ -41,7 +42,8 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 /** `localhost:8080`, `[::1]:8080` → the name alone. */
 const hostName = (host: string): string => host.replace(/:\d{1,5}$/, '').replace(/^\[(.*)\]$/, '$1');
 
-const isLoopback = (host: string): boolean => /^(localhost|[a-z0-9-]+\.localhost|127(\.\d{1,3}){3}|::1)$/i.test(hostName(host));
+/** Of the header `host`: a browser takes `mirror.localhost` for its own machine, whatever a name server says. */
+const isOwnName = (host: string): boolean => isLoopback(hostName(host)) || /^[a-z0-9-]+\.localhost$/i.test(hostName(host));
 
 const NO_TOKEN_SET = 'ADMIN_TOKEN is not set: beyond loopback only /healthz, /readyz and /metrics are served.';
 const NO_ACTIONS = 'ADMIN_TOKEN is not set: nothing may be changed over HTTP.';
@@ -81,7 +83,7 @@ export const createAccess = (options: AccessOptions): AccessRules => {
   /** A page of somebody's that has its name point at 127.0.0.1 sends that name along. */
   const checkHost = (host: string | undefined): void => {
     if (wanted !== null || !onLoopback) return;
-    if (host === undefined || !isLoopback(host))
+    if (host === undefined || !isOwnName(host))
       throw new Problem(403, 'foreign_host', 'Without ADMIN_TOKEN only requests to localhost are answered.');
   };
   return {

@@ -1,6 +1,7 @@
 /** What TLS to the CRM comes to: one handshake, no request. */
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
+import { isLoopback } from '../domain/loopback.ts';
 
 export type TlsFinding =
   | { readonly kind: 'none'; readonly isLocal: boolean }
@@ -8,12 +9,10 @@ export type TlsFinding =
   /** `code`: of Node or of the certificate's check. */
   | { readonly kind: 'failed'; readonly code: string };
 
-const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
 /** Verified as every call verifies it: by the same authorities, for the same name. */
 export const inspectTls = async (crmUrl: string, timeoutMs: number): Promise<TlsFinding> => {
   const { protocol, hostname, port } = new URL(crmUrl);
-  if (protocol !== 'https:') return { kind: 'none', isLocal: LOOPBACK.test(hostname) };
+  if (protocol !== 'https:') return { kind: 'none', isLocal: isLoopback(hostname) };
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const found = Promise.withResolvers<TlsFinding>();
   const socket = connect({

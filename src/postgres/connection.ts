@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
+import { isLoopback } from '../domain/loopback.ts';
 
 /** A connection string that cannot be used. The message never holds the string: it carries a password. */
 export class ConnectionStringError extends Error {
@@ -38,8 +39,7 @@ const SERVER_SETTINGS: { readonly [name: string]: string } = {
   tcp_user_timeout: '10s',
 };
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
-const isLocal = (host: string): boolean => host.startsWith('/') || LOOPBACK.test(host);
+const isLocal = (host: string): boolean => host.startsWith('/') || isLoopback(host);
 
 /** Each of them makes the driver use TLS, and verify in full. (sslnegotiation alone does not.) */
 const OWN_TLS_PARAMETERS = ['ssl', 'sslrootcert', 'sslcert', 'sslkey'] as const;

@@ -44,7 +44,7 @@ const PLACES: Readonly<Record<string, Place>> = {
   admin: { from: ['domain', 'ports', 'runtime'] },
   sandbox: { from: ['domain', 'ports'] },
   'settings.ts': { from: [] },
-  'config.ts': { from: ['settings.ts'] },
+  'config.ts': { from: ['settings.ts', 'domain'] },
   'logger.ts': { from: ['domain', 'ports'] },
   'app.ts': { from: '*' },
   'cli.ts': { from: '*' },

@@ -1,8 +1,8 @@
 /** Settings as they hold, and what only shows when they are seen together. */
 import type { Config, DotEnvFile, EffectiveSetting } from '../../config.ts';
+import { isLoopback } from '../../domain/loopback.ts';
 import { ok, warning, type Line } from './line.ts';
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 const TOKEN_LENGTH_MIN = 16;
 
 export interface Settings {
@@ -49,7 +49,7 @@ const checkDotEnv = (file: DotEnvFile | null): Line => {
 
 const checkAdmin = ({ httpHost, httpPort, adminToken }: Config): Line => {
   const where = `${httpHost}:${httpPort}`;
-  const isLocal = LOOPBACK.test(httpHost);
+  const isLocal = isLoopback(httpHost);
   if (adminToken === null && !isLocal) {
     return warning(
       'admin_api',
