@@ -78,7 +78,8 @@ export const tableOf = (section: string, head: string): readonly (readonly strin
   return rows;
 };
 
-const cellsOf = (line: string): readonly string[] =>
+/** A table's line as its cells; none where it is no such line. */
+export const cellsOf = (line: string): readonly string[] =>
   line.startsWith('|')
     ? line
         .split(/(?<!\\)\|/)
