@@ -7,8 +7,8 @@
 set client_min_messages = warning;
 begin;
 set local log_statement = 'none';
--- Logins for people and programs are members of these two.
-select format('create role %I nologin', role) from unnest(array['relate_mirror_reader', 'relate_mirror_editor']) role
+-- Logins for people and programs are members of these.
+select format('create role %I nologin', role) from unnest(array['relate_mirror_reader', 'relate_mirror_reader_masked', 'relate_mirror_editor']) role
 where not exists (select from pg_roles where rolname = role) \gexec
 select format('create role %I login', role)
 from unnest(array['relate_mirror_owner', 'relate_mirror_daemon', 'mirror_reader', 'mirror_editor']) role
@@ -24,5 +24,5 @@ comment on role mirror_reader is 'A login for BI tools.';
 comment on role mirror_editor is 'A login for people and programs that edit contacts.';
 alter database relate_mirror owner to relate_mirror_owner;
 revoke all on database relate_mirror from public;
-grant connect on database relate_mirror to relate_mirror_daemon, relate_mirror_reader, relate_mirror_editor;
+grant connect on database relate_mirror to relate_mirror_daemon, relate_mirror_reader, relate_mirror_reader_masked, relate_mirror_editor;
 commit;

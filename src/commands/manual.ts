@@ -215,8 +215,8 @@ export const PAGES = {
   grants: {
     summary: 'the SQL that makes the roles and gives them their rights',
     description:
-      'Prints a script for psql, which may be run again at any time: the roles relate_mirror_reader (the schema bi, and how the sync is going) and ' +
-      'relate_mirror_editor (that, the contacts, and the functions of schema sync), and exactly what each may do. `migrate` does the same by ' +
+      'Prints a script for psql, which may be run again at any time: the roles relate_mirror_reader (the schema bi, and how the sync is going), ' +
+      'relate_mirror_reader_masked (the same with personal values masked) and relate_mirror_editor (that, the contacts, and the functions of schema sync), and exactly what each may do. `migrate` does the same by ' +
       'itself where its role may create roles. With --daemon, also what the daemon needs where another role owns the schemas: rows, no schema. ' +
       'Needs no settings and no database.',
     examples: [

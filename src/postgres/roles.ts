@@ -5,10 +5,13 @@
 import type { Log } from '../ports/ambient.ts';
 import { errorCode } from './connection.ts';
 import type { Session } from './session.ts';
-import { createRole, DAEMON_ROLE, daemonGrants, editorGrants, GROUP_ROLES, quoteRole, readerGrants } from './sql/grants.ts';
+import { createRole, DAEMON_ROLE, daemonGrants, editorGrants, GROUP_ROLES, maskedGrants, quoteRole, readerGrants } from './sql/grants.ts';
 
 type GroupRole = keyof typeof GROUP_ROLES;
 const GROUPS = Object.keys(GROUP_ROLES) as readonly GroupRole[];
+const MASKED: GroupRole = 'relate_mirror_reader_masked';
+/** They read what there is to read, with its values. */
+const PLAIN = GROUPS.filter((role) => role !== MASKED);
 
 const MAY_CREATE = `select rolsuper or rolcreaterole as may from pg_roles where rolname = current_user`;
 const EXISTING = `select rolname as name from pg_roles where rolname = any($1)`;
@@ -27,8 +30,10 @@ export const applyGrants = async (session: Session, log?: Log): Promise<void> =>
     const missing = GROUPS.filter((role) => !roles.has(role));
     if (missing.length > 0)
       log?.info({ missing: missing.join(', ') }, 'roles are missing that this one may not create: relate-mirror grants');
+    const plain = PLAIN.filter((role) => roles.has(role));
     const statements = [
-      ...readerGrants(GROUPS.filter((role) => roles.has(role))),
+      ...(plain.length > 0 ? readerGrants(plain) : []),
+      ...(roles.has(MASKED) ? maskedGrants([MASKED]) : []),
       ...(roles.has('relate_mirror_editor') ? editorGrants(['relate_mirror_editor']) : []),
       ...(roles.has(DAEMON_ROLE) ? daemonGrants(DAEMON_ROLE) : []),
     ];
@@ -60,7 +65,8 @@ export const grantsScript = (daemon: string | null): string => {
     ]),
     section('Rights: the role that migrated, in the database of the mirror, after `relate-mirror migrate`.', [
       'begin',
-      ...readerGrants(GROUPS),
+      ...readerGrants(PLAIN),
+      ...maskedGrants([MASKED]),
       ...editorGrants(['relate_mirror_editor']),
       ...(daemon === null ? [] : daemonGrants(daemon)),
       'commit',

@@ -390,6 +390,7 @@ describe('migrate', () => {
       expect(roles.filter(({ rolcanlogin: login }) => login === false).map(({ rolname }) => rolname)).toEqual([
         'relate_mirror_editor',
         'relate_mirror_reader',
+        'relate_mirror_reader_masked',
       ]);
       await fresh.sql(`drop database mirror_0`);
       await fresh.addLogin('cid_reads', 'relate_mirror_reader');

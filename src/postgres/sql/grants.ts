@@ -6,6 +6,8 @@
 /** Roles that people's logins are members of; they belong to the whole server, so two mirrors on it share them. */
 export const GROUP_ROLES = {
   relate_mirror_reader: 'Reads the schema bi and how the sync is going; no contact values but those of bi.',
+  relate_mirror_reader_masked:
+    'Reads the schema bi with e-mails, phones and streets masked, and how the sync is going without the words of the CRM.',
   relate_mirror_editor: 'Reads like relate_mirror_reader, edits the contacts in schema crm, and calls the functions of schema sync.',
 } as const;
 /** The daemon's own login where another role owns the schemas. */
@@ -35,6 +37,7 @@ export const SYNC_RELATIONS = {
   marks: 'daemon',
   refused: 'daemon',
   sweep_seen: 'daemon',
+  version_spans: 'daemon',
 } as const satisfies { readonly [name: string]: 'reader' | 'editor' | 'daemon' };
 
 const EDITABLE = ['contacts', 'contact_companies', 'contact_deals', 'contact_activities'] as const;
@@ -56,8 +59,29 @@ export const EDITOR_FUNCTIONS = [
   'mark_restored()',
 ] as const;
 
+/** What the views of bi call with the rights of whoever reads them; so does a view of a reader's own. */
+const READER_FUNCTIONS = [
+  'is_masked(name)',
+  'mask_email(text)',
+  'mask_phone(text)',
+  'mask_phones(jsonb)',
+  'mask_text(text)',
+] as const;
+
+/**
+ * Columns that quote the CRM's words or Postgres', and with them values; or that hold whatever a later version puts there. The masked reader reads these
+ * relations without them.
+ */
+const UNMASKED_COLUMNS: { readonly [relation in keyof typeof SYNC_RELATIONS]?: readonly string[] } = {
+  contact_status: ['error'],
+  queue: ['error'],
+  parked: ['error'],
+  runs: ['error', 'cursor'],
+  holds: ['plan'],
+};
+
 /** Views: nobody writes through them. */
-const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked']);
+const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked', 'version_spans']);
 /** Set by people, and read by the daemon; versions and gaps are written by triggers and functions. */
 const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy', 'contact_versions', 'history_gaps']);
 
@@ -80,12 +104,35 @@ end $$`;
 export const quoteRole = (role: string): string => (/^[a-z_][a-z0-9_]*$/.test(role) ? role : `"${role}"`);
 const listOf = (roles: readonly string[]): string => roles.map(quoteRole).join(', ');
 
+const readersCall = (to: string): string => `grant execute on function ${inSchema('sync', READER_FUNCTIONS)} to ${to}`;
+
 /** For roles that read, editors among them. */
 export const readerGrants = (roles: readonly string[]): readonly string[] => [
   `grant usage on schema sync to ${listOf(roles)}`,
   `grant select on ${readBy('reader')} to ${listOf(roles)}`,
+  readersCall(listOf(roles)),
   readBi(listOf(roles)),
 ];
+
+/** Every column but those named; the catalogue knows which there are. */
+const readWithout = (relation: string, columns: readonly string[], to: string): string => `do $$ begin
+  execute (select format('grant select (%s) on sync.${relation} to ${to}', string_agg(quote_ident(attname), ', '))
+    from pg_attribute where attrelid = 'sync.${relation}'::regclass and attnum > 0 and not attisdropped
+    and attname <> all (array[${columns.map((column) => `'${column}'`).join(', ')}]));
+end $$`;
+
+/** For roles that read without personal values: the views of bi mask for them by themselves. */
+export const maskedGrants = (roles: readonly string[]): readonly string[] => {
+  const to = listOf(roles);
+  const open = Object.entries(SYNC_RELATIONS).flatMap(([name, by]) => (by === 'reader' && !(name in UNMASKED_COLUMNS) ? [name] : []));
+  return [
+    `grant usage on schema sync to ${to}`,
+    `grant select on ${inSchema('sync', open)} to ${to}`,
+    ...Object.entries(UNMASKED_COLUMNS).map(([relation, columns]) => readWithout(relation, columns, to)),
+    readersCall(to),
+    readBi(to),
+  ];
+};
 
 /** For roles that edit; they read by `readerGrants`. The columns that are not theirs are refused by the guards, whoever writes them. */
 export const editorGrants = (roles: readonly string[]): readonly string[] => [
