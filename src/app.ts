@@ -95,9 +95,11 @@ export const createApp = (options: AppOptions): App => {
   const recorder = createCallRecorder({ pool, clock, log });
   const crmHealth = createCrmHealth(clock);
   const told = [recorder, crmHealth].map(({ callEnded }) => ({ ...NO_TELEMETRY, callEnded }));
-  const telemetry = tellAll([...told, ...(watched?.listeners ?? [])]);
-  const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   let pulledAt: Date | null = null;
+  // A sweep that ends began before the last pull did.
+  const pulled = (since: Date) => (pulledAt = pulledAt === null || pulledAt < since ? since : pulledAt);
+  const telemetry = tellAll([...told, { ...NO_TELEMETRY, pulled }, ...(watched?.listeners ?? [])]);
+  const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   const report = () => reportOf({ pulledAt, pullDueMs: daemon.pullDueForMs(), crm: crmHealth.last(), budget: pacing.status() });
   const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
   const mirror = countRows(createMirror({ pool, lease, log, random }), telemetry);
@@ -119,10 +121,9 @@ export const createApp = (options: AppOptions): App => {
   });
   const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
-  const onPulled = (at: Date) => (pulledAt = at);
   const askIdentity = async (deps: SyncDeps, again = false) => await checkIdentity(deps, config.crmUrl, again);
   const history = createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log });
-  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, onPulled, history });
+  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, history });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify });
   const service = aroundIt(recorder, createLeading(lease, listener, daemon, log));

@@ -153,6 +153,8 @@ export const createMetrics = ({ version, nodeVersion }: MetricsOptions): Metrics
     },
     editSent: (took) => sent.observe(took),
     rowsMoved: ({ direction, outcome, rows: count }) => rows.inc({ direction, outcome }, count),
+    // The gauge is what sync.status says.
+    pulled: () => {},
     render: async (facts) => {
       for (const { gauge, read } of gauges) {
         const value = read(facts);

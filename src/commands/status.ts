@@ -37,7 +37,7 @@ export const describeStatus = (status: Status, paint: Paint = plain): readonly s
     ['daemon', status.leader ?? 'none is running'],
     ['contacts', status.contacts.toLocaleString('en')],
     ['edits to push', status.queue_depth === 0 ? 'none' : `${status.queue_depth}, the oldest for ${duration(status.push_lag_seconds)}`],
-    ['changes pulled', status.pull_lag_seconds === null ? 'not by a daemon yet' : `${duration(status.pull_lag_seconds)} ago`],
+    ['changes pulled', status.pull_lag_seconds === null ? 'not yet' : `${duration(status.pull_lag_seconds)} ago`],
     ['all compared', ago(status.last_complete_sweep_at)],
     ['calls', describeCalls(status)],
   ];

@@ -32,14 +32,17 @@ export interface Telemetry {
   editSent(seconds: number): void;
   /** Told after the commit. */
   rowsMoved(moved: RowsMoved): void;
+  /** A changes pull, or a complete sweep, went through that began at this moment: what the CRM held then is here. */
+  pulled(since: Date): void;
 }
 
 /** For what nobody watches: tests, and commands that end. */
-export const NO_TELEMETRY: Telemetry = { callEnded: () => {}, editSent: () => {}, rowsMoved: () => {} };
+export const NO_TELEMETRY: Telemetry = { callEnded: () => {}, editSent: () => {}, rowsMoved: () => {}, pulled: () => {} };
 
 /** Tells several. */
 export const tellAll = (listeners: readonly Telemetry[]): Telemetry => ({
   callEnded: (call) => listeners.forEach((listener) => listener.callEnded(call)),
   editSent: (seconds) => listeners.forEach((listener) => listener.editSent(seconds)),
   rowsMoved: (moved) => listeners.forEach((listener) => listener.rowsMoved(moved)),
+  pulled: (since) => listeners.forEach((listener) => listener.pulled(since)),
 });

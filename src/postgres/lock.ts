@@ -65,7 +65,7 @@ update sync.leader set backend_pid = pg_backend_pid(), renewed_at = clock_timest
   pull_due_at = clock_timestamp() - $6 * interval '1 second', crm_error_code = $7, crm_seen_at = clock_timestamp() - $8 * interval '1 second'
 where epoch = $1
 returning epoch`;
-const RELEASE = `update sync.leader set holder = null, backend_pid = null, expires_at = clock_timestamp() where epoch = $1`;
+const RELEASE = `update sync.leader set holder = null, backend_pid = null, expires_at = clock_timestamp(), last_pull_at = coalesce($2, last_pull_at) where epoch = $1`;
 
 const NO_REPORT: LeaseReport = {
   lastPullAt: null,
@@ -171,7 +171,7 @@ const createKeeper = ({ connectionString, clock, log, holder, report }: LeaseOpt
     if (held === null) return;
     // From here on nothing is sent any more; only then may somebody else begin.
     standing.letGo();
-    await session.query(RELEASE, [held.epoch]);
+    await session.query(RELEASE, [held.epoch, report?.().lastPullAt ?? null]);
   };
 
   return async (signal: AbortSignal): Promise<void> => {

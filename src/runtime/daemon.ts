@@ -35,8 +35,6 @@ export interface DaemonOptions {
   readonly retryMaxMs: number;
   /** CRM_TIMEOUT_MS + CREATE_RECHECK_MS: how long an old leader's POST may still be under way. */
   readonly createGraceMs: number;
-  /** Told after each changes pull that went through. */
-  readonly onPulled: (at: Date) => void;
   readonly history: HistoryKeeper;
 }
 
@@ -199,10 +197,7 @@ const createTerm = (options: DaemonOptions): Term => {
       const failed = await options.probe(deps);
       if (failed !== null) return { stoppedBy: failed, restMs: 0 };
       const { stoppedBy } = await pullOnce(deps, memory);
-      if (stoppedBy === null) {
-        state.pullDueSinceMs = null;
-        options.onPulled(clock.now());
-      }
+      if (stoppedBy === null) state.pullDueSinceMs = null;
       backfill.wake();
       // The schedule wakes it; this is only for a schedule that never comes.
       return { stoppedBy, restMs: 3_600_000 };

@@ -67,9 +67,12 @@ export const probeOnce = async (deps: SyncDeps, store: ProbedCapabilities, probe
 
 /** A changes pull with the full overlap. */
 export const pullOnce = async (deps: SyncDeps, memory: PushMemory): Promise<PullReport> => {
-  const startedMs = deps.clock.monotonicMs();
+  const [startedMs, startedAt] = [deps.clock.monotonicMs(), deps.clock.now()];
   const report = await pullChanges(deps, { overlapMs: deps.settings.overlapMs, beforePush: false });
-  if (report.stoppedBy === null) Object.assign(memory, { pulledAtMs: startedMs, through: report.through });
+  if (report.stoppedBy === null) {
+    Object.assign(memory, { pulledAtMs: startedMs, through: report.through });
+    deps.telemetry.pulled(startedAt);
+  }
   return report;
 };
 
@@ -96,6 +99,7 @@ export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' |
       await deps.mirror.finishRun(run.id, { state, complete: report.complete, error: report.stoppedBy?.code ?? null });
     }
     if (report.complete) {
+      if (run.startedAt !== null) deps.telemetry.pulled(run.startedAt);
       const prune = () => deps.mirror.prune(deps.settings.changeLogDays);
       await quietly(deps, prune, 'old log rows could not be removed; the next sweep tries again');
       // Both sides were just compared.

@@ -51,7 +51,6 @@ const start = async (pushPollMs: number, speed = 1): Promise<void> => {
     retryMinMs: 20,
     retryMaxMs: 200,
     createGraceMs: 100,
-    onPulled: () => {},
     history: { begin: async () => {}, keepOnce: async () => true },
   });
   await daemon.lead();

@@ -47,7 +47,7 @@ const pullTile = ({ pull_lag_seconds: lag }) => ({
   name: 'CRM → mirror',
   icon: ICONS.down,
   value: lag === null ? 'not yet' : span(Math.floor(lag)),
-  note: lag === null ? 'no daemon has pulled changes' : 'since changes were last pulled',
+  note: lag === null ? 'no changes were pulled yet' : 'since changes were last pulled',
   warn: lag !== null && lag > PULL_SLOW_SECONDS,
 });
 

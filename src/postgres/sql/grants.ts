@@ -60,13 +60,7 @@ export const EDITOR_FUNCTIONS = [
 ] as const;
 
 /** What the views of bi call with the rights of whoever reads them; so does a view of a reader's own. */
-const READER_FUNCTIONS = [
-  'is_masked(name)',
-  'mask_email(text)',
-  'mask_phone(text)',
-  'mask_phones(jsonb)',
-  'mask_text(text)',
-] as const;
+const READER_FUNCTIONS = ['is_masked(name)', 'mask_email(text)', 'mask_phone(text)', 'mask_phones(jsonb)', 'mask_text(text)'] as const;
 
 /**
  * Columns that quote the CRM's words or Postgres', and with them values; or that hold whatever a later version puts there. The masked reader reads these
