@@ -5,17 +5,19 @@
  * edited after it was applied. So it runs under an advisory lock on one connection, and its journal is compared with the files, by time and
  * hash, before and after.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import pg from 'pg';
 import type { Log } from '../ports/ambient.ts';
+import { makeIndexesFirst, withBriefLocks } from './migrate-online.ts';
 import { applyGrants } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 
 export type MigrationErrorCode =
   /** The server is older than PostgreSQL 15, or the database is not in UTF-8. */
   | 'unsupported_server'
-  /** Another process has held the migration lock for too long. */
+  /** Another process has held the migration lock, or somebody's transaction a lock that a migration needs, for too long. */
   | 'busy'
   /** The database was migrated by a newer version of this program. */
   | 'database_newer'
@@ -63,7 +65,6 @@ const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url
 const JOURNAL_SCHEMA = 'relate_mirror';
 const JOURNAL = `${JOURNAL_SCHEMA}.__drizzle_migrations`;
 /** Advisory, because it is needed before there is any table; whoever may log in can take it, so whoever has it is named. */
-const LOCK = 'select pg_advisory_lock(7210, 3)';
 const TRY_LOCK = 'select pg_try_advisory_lock(7210, 3) as locked';
 const LOCK_HOLDER = `
 select a.pid, coalesce(a.usename::text, 'unknown') as role, a.application_name as application
@@ -75,8 +76,12 @@ select current_user::text as role, coalesce(
   (select pg_has_role(nspowner, 'USAGE') from pg_namespace where nspname = 'sync'),
   has_database_privilege(current_database(), 'CREATE')) as may`;
 const LOCK_TIMEOUT_MS = 60_000;
+const LOCK_POLL_MS = 100;
+/** For the locks of the migrations themselves: a report that runs for minutes is no reason to give up. */
+const TABLE_LOCKS_TIMEOUT_MS = 600_000;
 const SERVER_VERSION_MIN = 150_000;
 const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK_DETECTED = '40P01';
 
 /**
  * Applies what is missing, in one transaction. Any number of processes may call it at once: they take turns.
@@ -103,13 +108,17 @@ export const migrateDatabase = async (options: MigrateOptions): Promise<{ readon
   }
 };
 
-const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_FOLDER, grants = 'with-migrations' }: MigrateOptions) => {
+const migrateOn = async (
+  session: Session,
+  { log, signal, migrationsFolder = MIGRATIONS_FOLDER, grants = 'with-migrations' }: MigrateOptions,
+) => {
   const [server] = await session.query<{ version: number; encoding: string }>(
     `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
   );
   checkServer(server?.version ?? 0, server?.encoding ?? '');
   await lock(session, log);
-  const files = readMigrationFiles({ migrationsFolder }).map(({ folderMillis, hash }) => ({ createdAt: folderMillis, hash }));
+  const read = readMigrationFiles({ migrationsFolder });
+  const files = read.map(({ folderMillis, hash }) => ({ createdAt: folderMillis, hash }));
   const pending = checkJournal(files, await readJournal(session));
   // Not even asked for nothing: CREATE SCHEMA IF NOT EXISTS needs rights that a daemon on a prepared database may lack.
   if (pending === 0) {
@@ -121,7 +130,14 @@ const migrateOn = async (session: Session, { log, migrationsFolder = MIGRATIONS_
   // Half a second of loading that a start on a database that is up to date can do without.
   const [{ drizzle }, { migrate }] = await Promise.all([import('drizzle-orm/node-postgres'), import('drizzle-orm/node-postgres/migrator')]);
   try {
-    await migrate(drizzle(session.client), { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA });
+    const statements = read.slice(-pending).flatMap(({ sql }) => sql);
+    await makeIndexesFirst(session, statements, log);
+    await withBriefLocks(session, () => migrate(drizzle(session.client), { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA }), {
+      log,
+      signal,
+      timeoutMs: TABLE_LOCKS_TIMEOUT_MS,
+    });
+    await session.query(`select set_config('lock_timeout', $1, false)`, [`${LOCK_TIMEOUT_MS}ms`]);
   } catch (error) {
     throw toFailure(error);
   }
@@ -207,19 +223,22 @@ export interface LockHolder {
 export const migrationLockHolder = async (session: Session): Promise<LockHolder | null> =>
   (await session.query<LockHolder & pg.QueryResultRow>(LOCK_HOLDER))[0] ?? null;
 
-/** Waits for its turn, and says for whom. */
+/**
+ * Waits for its turn, and says for whom. Asks again and again instead of waiting in the statement: whoever makes an index CONCURRENTLY under this lock
+ * waits for the end of every older statement, ours included.
+ */
 const lock = async (session: Session, log?: Log): Promise<void> => {
-  const [row] = await session.query<{ locked: boolean }>(TRY_LOCK);
-  if (row?.locked === true) return;
-  const holder = await migrationLockHolder(session);
-  if (holder !== null) log?.warn({ ...holder }, 'waiting for the session that has the migration lock');
-  try {
-    await session.query(LOCK);
-  } catch (error) {
-    if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
-    const still = await migrationLockHolder(session);
-    const who = still === null ? 'another process' : describeHolder(still);
-    throw new MigrationError('busy', `Waited ${LOCK_TIMEOUT_MS / 1000} s for the migration lock: ${who} has it.`, error);
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  for (let attempt = 1; ; attempt += 1) {
+    const [row] = await session.query<{ locked: boolean }>(TRY_LOCK);
+    if (row?.locked === true) return;
+    const holder = attempt === 1 || performance.now() > deadline ? await migrationLockHolder(session) : null;
+    if (attempt === 1 && holder !== null) log?.warn({ ...holder }, 'waiting for the session that has the migration lock');
+    if (performance.now() > deadline) {
+      const who = holder === null ? 'another process' : describeHolder(holder);
+      throw new MigrationError('busy', `Waited ${LOCK_TIMEOUT_MS / 1000} s for the migration lock: ${who} has it.`);
+    }
+    await delay(LOCK_POLL_MS);
   }
 };
 
@@ -229,6 +248,18 @@ export const describeHolder = ({ pid, role, application }: LockHolder): string =
 /** drizzle's own error quotes the whole statement; the server's error says what is wrong. */
 const toFailure = (error: unknown): MigrationError => {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const said = cause instanceof pg.DatabaseError ? `${cause.message} (SQLSTATE ${cause.code ?? 'unknown'})` : String(cause);
-  return new MigrationError('failed', `A migration failed and was rolled back: ${said}`, cause);
+  if (!(cause instanceof pg.DatabaseError))
+    return new MigrationError('failed', `A migration failed and was rolled back: ${String(cause)}`, cause);
+  if (cause.code === LOCK_NOT_AVAILABLE || cause.code === DEADLOCK_DETECTED) {
+    return new MigrationError(
+      'busy',
+      `Waited ${TABLE_LOCKS_TIMEOUT_MS / 60_000} min for somebody's transaction to end; nothing was changed.`,
+      cause,
+    );
+  }
+  return new MigrationError(
+    'failed',
+    `A migration failed and was rolled back: ${cause.message} (SQLSTATE ${cause.code ?? 'unknown'})`,
+    cause,
+  );
 };
