@@ -1,5 +1,5 @@
 /**
- * Many contacts: the full load in both modes, and bulk edits with plain SQL within the CRM's rate. `SCALE` contacts, 1,000 by default;
+ * Many contacts: the full load in both modes, and bulk edits with plain SQL within the CRM's rate. `SCALE` contacts, 300 by default;
  * `npm run scale` runs it with 10,000.
  */
 import { afterEach, describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { openHarness, type Harness } from './harness.ts';
 let harness: Harness;
 afterEach(async () => await harness.close());
 
-const CONTACTS = Number(process.env['SCALE'] ?? 1000);
+const CONTACTS = Number(process.env['SCALE'] ?? 300);
 const PATIENCE_MS = 600_000;
 const RATE_PER_MINUTE = 6000;
 
