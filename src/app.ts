@@ -18,6 +18,7 @@ import type { Lease, LeaseStatus } from './ports/lease.ts';
 import type { Mirror } from './ports/mirror.ts';
 import type { Service } from './ports/service.ts';
 import { NO_TELEMETRY, tellAll, type Telemetry } from './ports/telemetry.ts';
+import { createBiKeeper } from './postgres/bi.ts';
 import { createHistoryKeeper } from './postgres/history.ts';
 import { createCallRecorder } from './postgres/calls.ts';
 import { createListener } from './postgres/listen.ts';
@@ -122,8 +123,8 @@ export const createApp = (options: AppOptions): App => {
   const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
   const askIdentity = async (deps: SyncDeps, again = false) => await checkIdentity(deps, config.crmUrl, again);
-  const history = createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log });
-  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, history });
+  const keepers = createKeepers(options, pool);
+  const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, ...keepers });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify });
   const service = aroundIt(recorder, createLeading(lease, listener, daemon, log));
@@ -144,9 +145,9 @@ export const createApp = (options: AppOptions): App => {
           throw new OtherAccount(`${reason ?? 'CRM_URL is another account'}: select sync.approve(${holdId});`);
         const failed = await probe(deps);
         if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
-        await history.begin(term);
+        await keepers.history.begin(term);
         await work(deps);
-        await history.keepOnce(term);
+        for (const keeper of [keepers.history, keepers.bi]) await keeper.keepOnce(term);
       }),
     close: async () => {
       await service.stop();
@@ -158,6 +159,12 @@ export const createApp = (options: AppOptions): App => {
     },
   };
 };
+
+/** What looks after things of the database's own. */
+const createKeepers = ({ config, databaseUrl, log }: AppOptions, pool: Pool) => ({
+  history: createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log }),
+  bi: createBiKeeper({ connectionString: databaseUrl, pool, log }),
+});
 
 /** The CRM behind the one budget. For what needs no mirror; everything else gets it from `createApp`. */
 export const createBudgetedCrm = ({

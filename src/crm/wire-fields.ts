@@ -48,7 +48,8 @@ const toDefinition = (entry: JsonObject): CustomFieldDef | null => {
   const type = kinds.map(typeOf).find((known) => known !== null);
   if (name === null || !isCustomField(name) || type === undefined || type === null) return null;
   const options = type === 'option' || type === 'options' ? toOptions(entry['options'] ?? custom['options']) : [];
-  return { name, type, label: textIn(entry['label'], custom['label']), options, origin: 'crm' };
+  const crmType = textIn(...kinds.filter((kind) => typeOf(kind) !== null));
+  return { name, type, label: textIn(entry['label'], custom['label']), options, origin: 'crm', crmType, listed: true, gone: false };
 };
 
 const typeOf = (kind: unknown): CustomType | null => {

@@ -46,6 +46,12 @@ export interface CustomFieldDef {
   readonly options: readonly { readonly id: number | string; readonly label: string }[];
   /** `crm`: declared by the account's field list. `inferred`: read off the values seen. */
   readonly origin: 'crm' | 'inferred';
+  /** The CRM's own word for the type, which tells more (`Email`, `MultiSelect`); null where it has not told. */
+  readonly crmType: string | null;
+  /** Whether the CRM's list of fields has it: one that a form's settings hide may be carried by records all the same. true where it was inferred. */
+  readonly listed: boolean;
+  /** Neither listed nor carried by records any more. */
+  readonly gone: boolean;
 }
 export type CustomFieldDefs = ReadonlyMap<string, CustomFieldDef>;
 
@@ -223,7 +229,8 @@ export const inferCustomFields = (known: CustomFieldDefs, records: readonly Remo
       if (before?.origin === 'crm') continue;
       const type = inferCustomType(value);
       if (type === null || type === before?.type) continue;
-      learned.set(name, { name, type: widerType(before?.type, type), label: null, options: [], origin: 'inferred' });
+      const seen = { label: null, options: [], origin: 'inferred', crmType: null, listed: true, gone: false } as const;
+      learned.set(name, { name, type: widerType(before?.type, type), ...seen });
     }
   }
   return [...learned.values()].filter((def) => known.get(def.name)?.type !== def.type);

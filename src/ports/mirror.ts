@@ -419,7 +419,14 @@ export interface MirrorTx {
   refuse(crmId: number, code: ErrorCode, message: string): Promise<void>;
   clearRefused(crmIds: readonly number[]): Promise<void>;
   saveNames(names: readonly SeenName[]): Promise<void>;
+  /** Definitions that records taught; nothing is written where they are known so. */
   saveCustomFields(defs: readonly CustomFieldDef[]): Promise<void>;
+  /** The whole list, as the CRM has just told it: a field that it told before and lacks now is unlisted from now on, one that it has is not gone. */
+  declareCustomFields(defs: readonly CustomFieldDef[]): Promise<void>;
+  /** The list is to be read again: it does not tell what records show. */
+  wantCustomFields(): Promise<void>;
+  /** Records carry values of fields that were gone. */
+  reviveCustomFields(names: readonly string[]): Promise<void>;
   /** Runs the steps behind a savepoint; a refusal by Postgres rolls them back and is returned. */
   savepoint(steps: () => Promise<void>): Promise<Refusal | null>;
 
@@ -499,6 +506,8 @@ export interface Mirror {
   /** Also moves the time of the check: a tuple a day. */
   saveCapabilities(capabilities: Capabilities): Promise<void>;
   customFields(): Promise<ReadonlyMap<string, CustomFieldDef>>;
+  /** When the CRM's list of custom fields was last stored, and when somebody last wanted it again; null: never. */
+  customFieldList(): Promise<{ readonly readAt: Date | null; readonly wantedAt: Date | null }>;
   fieldPolicies(): Promise<ReadonlyMap<string, Policy>>;
 
   /** Marks due and made before a moment, oldest first: one made anew since then waits for the next round. */

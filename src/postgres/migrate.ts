@@ -75,6 +75,8 @@ const MAY_MIGRATE = `
 select current_user::text as role, coalesce(
   (select pg_has_role(nspowner, 'USAGE') from pg_namespace where nspname = 'sync'),
   has_database_privilege(current_database(), 'CREATE')) as may`;
+/** Made by a later migration than the schema: a database half way there has none. */
+const REFRESH_BI = `do $$ begin if to_regprocedure('sync.refresh_bi()') is not null then perform sync.refresh_bi(); end if; end $$`;
 const LOCK_TIMEOUT_MS = 60_000;
 const LOCK_POLL_MS = 100;
 /** For the locks of the migrations themselves: a report that runs for minutes is no reason to give up. */
@@ -143,6 +145,8 @@ const migrateOn = async (
   }
   const left = checkJournal(files, await readJournal(session));
   if (left > 0) throw new MigrationError('mismatch', `${left} migrations were not applied, and nothing said why.`);
+  // Whatever a migration changed in what the view of the contacts is made from.
+  await session.query(REFRESH_BI);
   await applyGrants(session, log);
   return { applied: pending, total: files.length };
 };

@@ -1,10 +1,9 @@
-/** Reads that need no transaction: the account, the CRM's abilities, definitions and policies. */
-import type { CustomFieldDef } from '../domain/contact.ts';
+/** Reads that need no transaction: the account, the CRM's abilities and policies. */
 import type { Policy } from '../domain/merge.ts';
 import { DOCUMENTED_ONLY, type Capabilities } from '../ports/crm.ts';
 import type { Mark, Mirror } from '../ports/mirror.ts';
 import type { Query, Session } from './mirror-session.ts';
-import { ACCOUNT, CAPABILITIES, CONTACT_COUNT, CUSTOM_FIELDS, FIELD_POLICIES, NOW, SAVE_CAPABILITIES } from './sql/account.ts';
+import { ACCOUNT, CAPABILITIES, CONTACT_COUNT, FIELD_POLICIES, NOW, SAVE_CAPABILITIES } from './sql/account.ts';
 import { COUNT_MARKS, MARKS } from './sql/notes.ts';
 
 interface AccountRow {
@@ -24,10 +23,7 @@ const only = async <T>(query: Query, sql: string): Promise<T> => {
   return rows[0];
 };
 
-type AccountReads = Pick<
-  Mirror,
-  'now' | 'account' | 'contactCount' | 'capabilities' | 'customFields' | 'fieldPolicies' | 'marks' | 'countMarks'
->;
+type AccountReads = Pick<Mirror, 'now' | 'account' | 'contactCount' | 'capabilities' | 'fieldPolicies' | 'marks' | 'countMarks'>;
 
 export const createAccountReads = (query: Query): AccountReads => ({
   now: async () => (await only<{ now: Date }>(query, NOW)).now,
@@ -49,10 +45,6 @@ export const createAccountReads = (query: Query): AccountReads => ({
     if (row.found === null || row.checked_at === null) return null;
     // An ability that a newer version knows and nobody has probed yet counts as not there.
     return { found: { ...DOCUMENTED_ONLY, ...row.found }, checkedAt: row.checked_at };
-  },
-  customFields: async () => {
-    const { rows } = await query<CustomFieldDef>(CUSTOM_FIELDS);
-    return new Map(rows.map((def) => [def.name, def]));
   },
   fieldPolicies: async () => {
     const { rows } = await query<{ field: string; policy: Policy }>(FIELD_POLICIES);

@@ -1,19 +1,8 @@
-/** Conflicts, marks, refused records, names and field definitions. */
+/** Conflicts, marks, refused records and names. */
 import { NAME_KINDS, type NameKind, type SeenName } from '../domain/contact.ts';
 import { MARK_RETRY, type MirrorTx } from '../ports/mirror.ts';
 import type { Query, Session } from './mirror-session.ts';
-import {
-  CLEAR_REFUSED,
-  DEFERRED,
-  MARK,
-  NEW_NAMES,
-  PUT_OFF,
-  RECORD_CONFLICTS,
-  REFUSE,
-  SAVE_CUSTOM_FIELDS,
-  UNMARK,
-  saveNamesOf,
-} from './sql/notes.ts';
+import { CLEAR_REFUSED, DEFERRED, MARK, NEW_NAMES, PUT_OFF, RECORD_CONFLICTS, REFUSE, UNMARK, saveNamesOf } from './sql/notes.ts';
 
 const saveNames = async (session: Session, names: readonly SeenName[]): Promise<void> => {
   if (names.length === 0) return;
@@ -29,10 +18,7 @@ const saveNames = async (session: Session, names: readonly SeenName[]): Promise<
   }
 };
 
-type NoteSteps = Pick<
-  MirrorTx,
-  'recordConflicts' | 'mark' | 'putOff' | 'deferred' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames' | 'saveCustomFields'
->;
+type NoteSteps = Pick<MirrorTx, 'recordConflicts' | 'mark' | 'putOff' | 'deferred' | 'unmark' | 'refuse' | 'clearRefused' | 'saveNames'>;
 
 export const createNoteReads = (query: Query): Pick<MirrorTx, 'deferred'> => ({
   deferred: async (crmIds) => {
@@ -65,8 +51,4 @@ export const createNoteSteps = (session: Session): NoteSteps => ({
     if (crmIds.length > 0) await session.query(CLEAR_REFUSED, [crmIds]);
   },
   saveNames: (names) => saveNames(session, names),
-  saveCustomFields: async (defs) => {
-    if (defs.length > 0)
-      await session.query(SAVE_CUSTOM_FIELDS, [JSON.stringify([...new Map(defs.map((def) => [def.name, def])).values()])]);
-  },
 });

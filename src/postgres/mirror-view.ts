@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { HeldLine, MirrorReads, MirrorView, OpenConflict, OpenEdit, ParkedContact, RefusedRecord } from '../ports/mirror-view.ts';
 import { createAccountReads } from './mirror-account.ts';
+import { createCustomFieldReads } from './mirror-custom-fields.ts';
 import { createAuditReads } from './mirror-audit.ts';
 import { createBrakeReads } from './mirror-brake.ts';
 import { createNoteReads } from './mirror-notes.ts';
@@ -59,6 +60,7 @@ export const createMirrorView = (pool: pg.Pool): MirrorView => {
       (await query<T>(sql, [afterId, limit])).rows;
   return {
     ...createAccountReads(query),
+    ...createCustomFieldReads(query),
     ...createAuditReads(query),
     isThere: async () => (await query<{ there: boolean }>(IS_THERE)).rows[0]?.there === true,
     heldIn: async (contactIds) => {

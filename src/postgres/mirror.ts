@@ -11,6 +11,7 @@ import { createAccountReads, saveCapabilities } from './mirror-account.ts';
 import { createAuditReads, createAuditSteps } from './mirror-audit.ts';
 import { createBrakeSteps } from './mirror-brake.ts';
 import { createClaimSteps, nextDueMs, recoverAttempts } from './mirror-claim.ts';
+import { createCustomFieldReads, createCustomFieldSteps } from './mirror-custom-fields.ts';
 import { checkIdentity, planIdentity } from './mirror-identity.ts';
 import { createNoteSteps } from './mirror-notes.ts';
 import { createOrderedSteps } from './mirror-ordered.ts';
@@ -40,6 +41,7 @@ const createSteps = (session: Session): MirrorTx => ({
   ...createBrakeSteps(session),
   ...createAuditSteps(session),
   ...createNoteSteps(session),
+  ...createCustomFieldSteps(session),
   ...createRunSteps(session),
 });
 
@@ -52,6 +54,7 @@ export const createMirror = ({ pool, lease, log, random = Math.random }: MirrorO
   const query = queryOn(pool);
   return {
     ...createAccountReads(query),
+    ...createCustomFieldReads(query),
     ...createSeenReads(query),
     ...createAuditReads(query),
     transaction: (steps, origin) => transact((session) => steps(createSteps(session)), origin),

@@ -17,6 +17,7 @@ import {
   primaryKey,
   text,
   timestamp,
+  unique,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
@@ -340,12 +341,69 @@ export const customFields = sync.table(
     options: jsonb('options').notNull().default([]),
     origin: text('origin').notNull(),
     seenAt: instant('seen_at').notNull().default(clock),
+    crmType: text('crm_type'),
+    unlistedAt: instant('unlisted_at'),
+    goneAt: instant('gone_at'),
   },
   () => [
     oneOf('custom_fields_type_known', 'type', ['text', 'number', 'boolean', 'date', 'datetime', 'option', 'options']),
     oneOf('custom_fields_origin_known', 'origin', ['crm', 'inferred']),
     check('custom_fields_options_array', sql`jsonb_typeof(options) = 'array'`),
   ],
+);
+
+export const customFieldChanges = sync.table(
+  'custom_field_changes',
+  {
+    id: id8('id').primaryKey().generatedAlwaysAsIdentity(),
+    at: instant('at').notNull().default(clock),
+    field: text('field').notNull(),
+    change: text('change').notNull(),
+    oldType: text('old_type'),
+    newType: text('new_type'),
+    oldLabel: text('old_label'),
+    newLabel: text('new_label'),
+    told: boolean('told').notNull().default(false),
+  },
+  () => [oneOf('custom_field_changes_change_known', 'change', ['added', 'retyped', 'relabelled', 'options', 'unlisted', 'gone', 'back'])],
+);
+
+export const biColumns = sync.table(
+  'bi_columns',
+  {
+    position: integer('position').primaryKey(),
+    columnName: text('column_name').notNull().unique(),
+    field: text('field').notNull(),
+    kind: text('kind').notNull(),
+    type: text('type').notNull(),
+    label: text('label'),
+    state: text('state').notNull().default('current'),
+    addedAt: instant('added_at').notNull().default(clock),
+    endedAt: instant('ended_at'),
+    unfit: id8('unfit'),
+  },
+  (t) => [
+    unique('bi_columns_field_kind').on(t.field, t.kind),
+    oneOf('bi_columns_kind_known', 'kind', ['text', 'number', 'boolean', 'date', 'datetime', 'options']),
+    oneOf('bi_columns_state_known', 'state', ['current', 'gone', 'retyped']),
+    check('bi_columns_ended', sql`(state = 'current') = (ended_at is null)`),
+  ],
+);
+
+export const biRefresh = sync.table(
+  'bi_refresh',
+  {
+    only: boolean('only').primaryKey().default(true),
+    seen: text('seen'),
+    definition: text('definition'),
+    refreshedAt: instant('refreshed_at'),
+    waitsSince: instant('waits_since'),
+    overLimit: integer('over_limit').notNull().default(0),
+    fieldsReadAt: instant('fields_read_at'),
+    fieldsWantedAt: instant('fields_wanted_at'),
+    countedAt: instant('counted_at'),
+  },
+  () => [check('bi_refresh_only_row', sql`"only"`)],
 );
 
 export const capabilities = sync.table('capabilities', {

@@ -6,11 +6,13 @@
 import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
+import type { BiKeeper } from '../ports/bi.ts';
 import type { HistoryKeeper } from '../ports/history.ts';
 import type { Identity } from '../ports/mirror.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
 import { backfillLinks, needsSweep, pullOnce, serveRequest, sweepOnce } from '../sync/rounds.ts';
+import { createColumnsLoop } from './columns-loop.ts';
 import { createHistoryLoop } from './history-loop.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createSchedule } from './schedule.ts';
@@ -36,6 +38,7 @@ export interface DaemonOptions {
   /** CRM_TIMEOUT_MS + CREATE_RECHECK_MS: how long an old leader's POST may still be under way. */
   readonly createGraceMs: number;
   readonly history: HistoryKeeper;
+  readonly bi: BiKeeper;
 }
 
 export interface Daemon extends Service {
@@ -220,7 +223,8 @@ const createTerm = (options: DaemonOptions): Term => {
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
-  return { stopping, giveUp, loops: [pull, sweep, push, backfill, createHistoryLoop(options, stopping.signal)], push, pull, sweep, state };
+  const upkeep = [createHistoryLoop(options, stopping.signal), createColumnsLoop(options, stopping.signal)];
+  return { stopping, giveUp, loops: [pull, sweep, push, backfill, ...upkeep], push, pull, sweep, state };
 };
 
 /** What the last leader had in flight is unknown now. */

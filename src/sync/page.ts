@@ -12,6 +12,7 @@ import { inferCustomFields, LINK_KINDS, sameValue } from '../domain/contact.ts';
 import { textLength } from '../domain/text-length.ts';
 import { LOCK_NOT_AVAILABLE, type Mark, type MirrorTx, type Peek, type Situation } from '../ports/mirror.ts';
 import type { PageContext } from './context.ts';
+import { revived, showsNewOption } from './custom-fields.ts';
 import { mergeRecords } from './merge-records.ts';
 import { storeNewcomers, type Stored } from './newcomers.ts';
 import { defer, linkMarks, reasonFor, type Page } from './page-marks.ts';
@@ -39,6 +40,10 @@ export const applyPage = async (tx: MirrorTx, page: Page, context: PageContext):
   const quiet = records.filter((record) => !news.includes(record));
 
   const report = { written: 0, deferred: 0, changed: learned.length > 0 };
+  const fresh = news.map(({ record }) => record);
+  await tx.reviveCustomFields(revived(fresh, context.customFields));
+  // Of a record that brings nothing new it was noticed before: a list that does not tell an option is not asked for it again and again.
+  if (showsNewOption(fresh, context.customFields)) await tx.wantCustomFields();
   await storeHalving(tx, news, page, known, report);
   report.changed ||= await touchQuiet(tx, quiet, peeks, page, known);
   for (const bad of page.bad) if (bad.crmId !== null) await tx.refuse(bad.crmId, 'bad_answer', bad.problem);

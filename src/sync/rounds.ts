@@ -5,6 +5,7 @@ import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type Cr
 import { LostLeadership } from '../ports/mirror-errors.ts';
 import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
 import { audit, type AuditReport } from './audit.ts';
+import { readFields, readFieldsOnce } from './custom-fields.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { pullChanges, type PullReport } from './pull.ts';
@@ -43,7 +44,7 @@ export const createCapabilityStore = (mirror: Mirror): ProbedCapabilities => {
 export const probeOnce = async (deps: SyncDeps, store: ProbedCapabilities, probe: Probe): Promise<CrmFailure | null> => {
   const [known, now] = [await deps.mirror.capabilities(), await deps.mirror.now()];
   if (known !== null) store.set(known.found);
-  if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) return null;
+  if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) return await readFieldsOnce(deps);
   const nowMs = deps.clock.monotonicMs();
   const contacts = await deps.mirror.contactCount();
   if (known === null && contacts === 0 && store.probedAtMs !== null && nowMs - store.probedAtMs < PROBE_AGAIN_MS) return null;
@@ -52,12 +53,11 @@ export const probeOnce = async (deps: SyncDeps, store: ProbedCapabilities, probe
   if (!probed.ok) return probed.failure;
   // Learned from a refusal, not found by reading: it stays.
   const found = { ...probed.value, firstNameRequired: known?.found.firstNameRequired ?? false };
-  if (found.customFields) {
-    const fields = await deps.crm.customFields(options);
-    if (!fields.ok) return fields.failure;
-    await deps.mirror.transaction((tx) => tx.saveCustomFields(fields.value));
-  }
   store.set(found);
+  if (found.customFields) {
+    const failed = await readFields(deps);
+    if (failed !== null) return failed;
+  }
   store.probedAtMs = nowMs;
   // Kept only once there was something to see.
   if (contacts > 0 || found.filters) await deps.mirror.saveCapabilities(found);

@@ -124,7 +124,16 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
 
     it('writes refused records, names, field definitions and watermarks only where they differ', async () => {
       const { mirror } = harness;
-      const def = { name: 'cf_a', type: 'option', label: 'A', options: [{ id: 1, label: 'one' }], origin: 'crm' } as const;
+      const def = {
+        name: 'cf_a',
+        type: 'option',
+        label: 'A',
+        options: [{ id: 1, label: 'one' }],
+        origin: 'crm',
+        crmType: 'Select',
+        listed: true,
+        gone: false,
+      } as const;
       const at = new Date('2026-01-01T00:00:00Z');
       const write = () =>
         mirror.transaction(async (tx) => {

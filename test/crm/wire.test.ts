@@ -263,7 +263,7 @@ describe('the list of custom fields', () => {
     ['Checkbox', 'options'],
   ])('reads %s as %s', (fieldType, type) => {
     expect(parse([{ attribute: 'cf_x', label: 'X', component: 'odd-field', fieldType }])).toEqual([
-      { name: 'cf_x', label: 'X', type, options: [], origin: 'crm' },
+      { name: 'cf_x', label: 'X', type, options: [], origin: 'crm', crmType: fieldType, listed: true, gone: false },
     ]);
   });
 

@@ -30,6 +30,9 @@ export const definition = (name: string, type: CustomType, origin: CustomFieldDe
   type,
   label: null,
   options: [],
+  crmType: null,
+  listed: true,
+  gone: false,
   origin,
 });
 export const definitions = (...defs: readonly CustomFieldDef[]): CustomFieldDefs => new Map(defs.map((def) => [def.name, def]));

@@ -53,7 +53,7 @@ test('one value speaks for one type, and nothing speaks for none', () => {
 
 test('a new field is learnt once, with what is known about it', () => {
   expect(learn(NOTHING, { cf_x: 5, cf_y: null }, { cf_x: 6 })).toEqual([
-    { name: 'cf_x', type: 'number', label: null, options: [], origin: 'inferred' },
+    { name: 'cf_x', type: 'number', label: null, options: [], origin: 'inferred', crmType: null, listed: true, gone: false },
   ]);
 });
 

@@ -131,4 +131,7 @@ export const toCustomFields = (fields: readonly FieldJson[]): readonly CustomFie
       label,
       options: options.map(({ value, label: option }) => ({ id: value, label: option })),
       origin: 'crm',
+      crmType: fieldType,
+      listed: true,
+      gone: false,
     }));

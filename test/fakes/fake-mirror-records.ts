@@ -22,7 +22,6 @@ type RecordSteps = Pick<
   | 'refuse'
   | 'clearRefused'
   | 'saveNames'
-  | 'saveCustomFields'
   | 'savepoint'
   | 'saveRun'
   | 'saveSeen'
@@ -50,7 +49,7 @@ const recordConflict = ({ tx, world }: Step, record: Parameters<MirrorTx['record
 
 export const createRecordSteps = (step: Step): RecordSteps => {
   const { tx, world } = step;
-  const { marks, refused, names, customFields, runs, seen, account } = world.tables;
+  const { marks, refused, names, runs, seen, account } = world.tables;
   return {
     recordConflicts: async (records) => records.forEach((record) => recordConflict(step, record)),
     mark: async (wanted) =>
@@ -85,9 +84,6 @@ export const createRecordSteps = (step: Step): RecordSteps => {
       for (const [key, name] of latest) {
         if (!sameValue(tx.get(names, key), name)) tx.put(names, key, name);
       }
-    },
-    saveCustomFields: async (defs) => {
-      for (const def of defs) if (!sameValue(tx.get(customFields, def.name), def)) tx.put(customFields, def.name, def);
     },
     savepoint: async (steps) => {
       const rollback = tx.mark();

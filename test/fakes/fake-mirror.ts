@@ -6,6 +6,7 @@ import { TWIN_TRIES_MAX, type AccountState, type Mirror, type MirrorTx, type Run
 import { Blocked, FakeDatabase, waitFor } from './fake-database.ts';
 import { auditBatch, createAuditSteps, vanished } from './fake-mirror-audit.ts';
 import { createBrakeSteps } from './fake-mirror-brake.ts';
+import { createCustomFieldSteps } from './fake-mirror-custom-fields.ts';
 import { createContactSteps } from './fake-mirror-contacts.ts';
 import { createOrderedSteps } from './fake-mirror-ordered.ts';
 import { approveIdentity, checkIdentity, identityHold, planIdentity } from './fake-mirror-identity.ts';
@@ -82,6 +83,7 @@ const createSteps = (step: Step): MirrorTx => ({
   ...createBrakeSteps(step),
   ...createOrderedSteps(step),
   ...createRecordSteps(step),
+  ...createCustomFieldSteps(step),
   ...createAuditSteps(step),
 });
 
@@ -221,6 +223,7 @@ export const createFakeMirror = ({ lease, now = () => new Date() }: FakeMirrorOp
     saveCapabilities: (capabilities) =>
       transact(async ({ tx }) => tx.put(tables.capabilities, 'all', { found: capabilities, checkedAt: now() })),
     customFields: async () => new Map(tables.customFields.committed),
+    customFieldList: async () => tables.customFieldList.committed.get('only') ?? { readAt: null, wantedAt: null },
     fieldPolicies: async () => new Map([...tables.policies.committed.values()].map(({ field, policy }) => [field, policy])),
     marks: async (reasons, limit, before) =>
       [...tables.marks.committed.values()]

@@ -138,6 +138,7 @@ export const createTables = () => ({
   runs: new Table<number, RunRow>('runs'),
   seen: new Table<number, number>('seen'),
   customFields: new Table<string, CustomFieldDef>('customFields'),
+  customFieldList: new Table<'only', { readonly readAt: Date | null; readonly wantedAt: Date | null }>('customFieldList'),
   policies: new Table<string, { readonly field: string; readonly policy: Policy }>('policies'),
   capabilities: new Table<'all', { readonly found: Capabilities; readonly checkedAt: Date }>('capabilities'),
   account: new Table<'only', AccountState>('account'),

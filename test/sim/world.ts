@@ -23,8 +23,8 @@ const CUSTOM_FIELDS: readonly CustomField[] = [
   { name: 'cf_day', label: 'Day', type: 'Date' },
 ];
 export const DEFS: CustomFieldDefs = new Map([
-  ['cf_note', { name: 'cf_note', type: 'text', label: 'Note', options: [], origin: 'crm' }],
-  ['cf_day', { name: 'cf_day', type: 'date', label: 'Day', options: [], origin: 'crm' }],
+  ['cf_note', { name: 'cf_note', type: 'text', label: 'Note', options: [], origin: 'crm', crmType: null, listed: true, gone: false }],
+  ['cf_day', { name: 'cf_day', type: 'date', label: 'Day', options: [], origin: 'crm', crmType: null, listed: true, gone: false }],
 ]);
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

@@ -52,6 +52,7 @@ const start = async (pushPollMs: number, speed = 1): Promise<void> => {
     retryMaxMs: 200,
     createGraceMs: 100,
     history: { begin: async () => {}, keepOnce: async () => true },
+    bi: { keepOnce: async () => true },
   });
   await daemon.lead();
 };

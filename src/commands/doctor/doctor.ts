@@ -11,6 +11,7 @@ import { notifyRoundTrip } from '../../postgres/inspect/listen.ts';
 import { inspectMirror, markRestored, missingRights, unseenIds } from '../../postgres/inspect/mirror.ts';
 import { inspectServer, isPooled, openInspection, type ServerFacts } from '../../postgres/inspect/server.ts';
 import { createAccountReads } from '../../postgres/mirror-account.ts';
+import { createCustomFieldReads } from '../../postgres/mirror-custom-fields.ts';
 import { queryOn } from '../../postgres/mirror-session.ts';
 import { inspectMigrations, migrationLockHolder, whoMayMigrate } from '../../postgres/migrate.ts';
 import { createOperator } from '../../postgres/operator.ts';
@@ -126,7 +127,8 @@ const checkSchema = async (
     show([checkRights(await missingRights(session))]);
     const pool = createPool({ connectionString: databaseUrl, max: 2, applicationName: 'relate-mirror doctor', log });
     closing.push(() => pool.end());
-    const reads = createAccountReads(queryOn(pool));
+    const query = queryOn(pool);
+    const reads = { ...createAccountReads(query), ...createCustomFieldReads(query) };
     const [facts, status, customFields] = [await inspectMirror(session), await createOperator(pool).status(), await reads.customFields()];
     show(checkMirror(config, { facts, status, customFields, now: clock.now() }));
     return {

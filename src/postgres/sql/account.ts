@@ -16,5 +16,4 @@ insert into sync.capabilities as c (name, value)
 select i.key, i.value from jsonb_each($1::jsonb) i
 order by i.key
 on conflict (name) do update set value = excluded.value, checked_at = clock_timestamp()`;
-export const CUSTOM_FIELDS = `select name, type, label, options, origin from sync.custom_fields order by name`;
 export const FIELD_POLICIES = `select field, policy from sync.field_policy`;

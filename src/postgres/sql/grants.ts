@@ -23,10 +23,14 @@ export const SYNC_RELATIONS = {
   calls: 'reader',
   holds: 'reader',
   history_gaps: 'reader',
+  bi_waiting: 'reader',
+  custom_field_changes: 'reader',
   conflicts: 'editor',
   custom_fields: 'editor',
   field_policy: 'editor',
   account: 'daemon',
+  bi_columns: 'daemon',
+  bi_refresh: 'daemon',
   capabilities: 'daemon',
   change_log: 'daemon',
   contact_state: 'daemon',
@@ -48,6 +52,7 @@ export const EDITOR_FUNCTIONS = [
   'request_resync(boolean)',
   'request_sync()',
   'request_audit()',
+  'request_fields()',
   'pause()',
   'resume()',
   'retry(bigint)',
@@ -60,7 +65,18 @@ export const EDITOR_FUNCTIONS = [
 ] as const;
 
 /** What the views of bi call with the rights of whoever reads them; so does a view of a reader's own. */
-const READER_FUNCTIONS = ['is_masked(name)', 'mask_email(text)', 'mask_phone(text)', 'mask_phones(jsonb)', 'mask_text(text)'] as const;
+const READER_FUNCTIONS = [
+  'is_masked(name)',
+  'mask_email(text)',
+  'mask_phone(text)',
+  'mask_phones(jsonb)',
+  'mask_text(text)',
+  'to_number(jsonb)',
+  'to_boolean(jsonb)',
+  'to_date(text)',
+  'to_instant(text)',
+  'bi_column_type(text)',
+] as const;
 
 /**
  * Columns that quote the CRM's words or Postgres', and with them values; or that hold whatever a later version puts there. The masked reader reads these
@@ -75,9 +91,15 @@ const UNMASKED_COLUMNS: { readonly [relation in keyof typeof SYNC_RELATIONS]?: r
 };
 
 /** Views: nobody writes through them. */
-const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked', 'version_spans']);
+const VIEWS: ReadonlySet<string> = new Set(['status', 'contact_status', 'queue', 'parked', 'bi_waiting', 'version_spans']);
 /** Set by people, and read by the daemon; versions and gaps are written by triggers and functions. */
-const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set(['field_policy', 'contact_versions', 'history_gaps']);
+const ONLY_READ_BY_DAEMON: ReadonlySet<string> = new Set([
+  'field_policy',
+  'contact_versions',
+  'history_gaps',
+  'bi_columns',
+  'custom_field_changes',
+]);
 
 const inSchema = (schema: string, names: readonly string[]): string => names.map((name) => `${schema}.${name}`).join(', ');
 const readBy = (least: 'reader' | 'editor' | 'daemon'): string =>

@@ -85,15 +85,3 @@ export const saveNamesOf = (kind: NameKind): string => `
 insert into ${NAME_TABLES[kind]} as t (id, name)
 select * from unnest($1::bigint[], $2::text[]) as n(id, name) order by id
 on conflict (id) do update set name = excluded.name where t.name is distinct from excluded.name`;
-
-export const SAVE_CUSTOM_FIELDS = `
-insert into sync.custom_fields as f (name, type, label, options, origin)
-select i.name, i.type, i.label, i.options, i.origin
-from jsonb_to_recordset($1::jsonb) as i(name text, type text, label text, options jsonb, origin text)
-where not exists (
-  select from sync.custom_fields k
-  where k.name = i.name and (k.type, k.label, k.options, k.origin) is not distinct from (i.type, i.label, i.options, i.origin)
-)
-order by i.name
-on conflict (name) do update set type = excluded.type, label = excluded.label, options = excluded.options, origin = excluded.origin,
-  seen_at = clock_timestamp()`;

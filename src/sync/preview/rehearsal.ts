@@ -40,6 +40,7 @@ export const createRehearsalMirror = (rehearsal: Rehearsal): Mirror => {
     contactCount: () => view.contactCount(),
     capabilities: () => view.capabilities(),
     customFields: async () => new Map([...(await view.customFields()), ...learned]),
+    customFieldList: async () => ({ readAt: null, wantedAt: null }),
     fieldPolicies: () => view.fieldPolicies(),
     countMarks: (reasons) => view.countMarks(reasons),
     marks: async (reasons, limit, before) =>
@@ -123,6 +124,9 @@ const createSteps = (rehearsal: Rehearsal, reads: MirrorReads, memory: Memory): 
     clearRefused: async (crmIds) => crmIds.forEach((crmId) => notes.refusal(crmId)),
     saveNames: nothing,
     saveCustomFields: async (defs) => defs.forEach((def) => learned.set(def.name, def)),
+    declareCustomFields: async (defs) => defs.forEach((def) => learned.set(def.name, def)),
+    wantCustomFields: nothing,
+    reviveCustomFields: nothing,
     saveWatermark: nothing,
     savepoint: async (steps) => {
       await steps();
