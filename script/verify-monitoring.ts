@@ -5,7 +5,8 @@
  * - promtool checks what /metrics of a real daemon says.
  * - A real Prometheus scrapes that daemon with the rules loaded: each rule is evaluated without an error, a healthy mirror raises no alert, and
  *   each query of the dashboard is understood and finds something, with metrics and labels that /metrics has.
- * - The dashboard's SQL runs as somebody who has the role relate_mirror_reader.
+ * - The dashboards' SQL runs as somebody who has the role relate_mirror_reader; that of the contacts, and its answers, is looked at by
+ *   test/bi/dashboard.test.ts.
  *
  *   npm run verify:monitoring
  *
@@ -17,10 +18,20 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { openDrillWorld, until, type DrillWorld } from '../test/drill/world.ts';
-import { filledIn, metricsIn, MONITORING, readDashboard, readRules } from '../test/monitoring/files.ts';
+import {
+  CONTACTS_DASHBOARD,
+  filledIn,
+  macrosFilledIn,
+  metricsIn,
+  MONITORING,
+  readDashboard,
+  readPanels,
+  readRules,
+} from '../test/monitoring/files.ts';
 import { hasPrometheus, JOB } from '../test/monitoring/prometheus.ts';
 
 const SCRAPED_MS_MAX = 30_000;
+const HALF_A_YEAR_MS = 183 * 86_400_000;
 /** A rate over this needs a few scrapes, one a second. */
 const RATE_INTERVAL = '20s';
 const EDITS_SCRAPED = `rate(relate_mirror_commit_to_call_seconds_count[${RATE_INTERVAL}]) > 0`;
@@ -101,7 +112,11 @@ const checkDashboard = async ({ prometheus }: DrillWorld, labels: ReadonlyMap<st
 };
 
 const checkSql = async ({ pool }: DrillWorld): Promise<void> => {
-  const { sql } = readDashboard();
+  const surroundings = { from: new Date(Date.now() - HALF_A_YEAR_MS), to: new Date(), timeZone: 'UTC' };
+  const contacts = readPanels(CONTACTS_DASHBOARD).flatMap(({ title, targets }) =>
+    targets.map(({ rawSql = '' }) => ({ panel: title, query: macrosFilledIn(rawSql, surroundings) })),
+  );
+  const sql = [...readDashboard().sql, ...contacts];
   const found: string[] = [];
   const client = await pool.connect();
   try {
@@ -111,7 +126,7 @@ const checkSql = async ({ pool }: DrillWorld): Promise<void> => {
   } finally {
     client.release();
   }
-  check(`dashboard: ${sql.length} SQL queries, as relate_mirror_reader`, found);
+  check(`dashboards: ${sql.length} SQL queries, as relate_mirror_reader`, found);
 };
 
 const checkRunning = async (): Promise<void> => {

@@ -4,19 +4,25 @@
  */
 import pg from 'pg';
 import { createHistoryKeeper } from '../../src/postgres/history.ts';
+import { migrateDatabase } from '../../src/postgres/migrate.ts';
 import { sweepOnce } from '../../src/sync/rounds.ts';
+import { createTestDatabase, type TestDatabase } from '../database.ts';
 import { createTestLogin, type TestLogin } from '../login.ts';
 import { openHarness, type Harness } from '../sync/harness.ts';
 import type { Answer } from './cookbook.ts';
 import { ASKED_AT, type Author, createDays, LOADED_AT, SEED, SILENT_EDITS, steps, type Step } from './story.ts';
 
 const AUTHORS = ['ann', 'webshop'] as const satisfies readonly Author[];
-export const READERS = ['relate_mirror_reader', 'relate_mirror_editor'] as const;
+export const READERS = ['relate_mirror_reader', 'relate_mirror_reader_masked', 'relate_mirror_editor'] as const;
 export type Reader = (typeof READERS)[number];
 
 export interface BiWorld {
   /** One statement, as somebody who is a member of that role alone. */
   ask(reader: Reader, sql: string): Promise<Answer>;
+  /** OIDs of the columns' types. */
+  typesOf(reader: Reader, sql: string): Promise<readonly number[]>;
+  /** For the statements after it. */
+  prepare(reader: Reader, statements: string): Promise<void>;
   /** As a superuser. */
   sql: Harness['sql'];
   close(): Promise<void>;
@@ -42,6 +48,9 @@ const STAMP = `
   where v.id > $1`;
 const LAST_VERSION = 'select coalesce(max(id), 0) as id from sync.contact_versions';
 
+/** That its last pull was just now. */
+const LEADER_SAYS = `update sync.leader set last_pull_at = clock_timestamp()`;
+
 /** As psql would write it, but for booleans. */
 const BOOLEAN_OID = 16;
 const asText: pg.CustomTypesConfig = {
@@ -55,7 +64,7 @@ const openReader = async (url: string): Promise<pg.Client> => {
   return client;
 };
 
-/** Takes what was opened back in the other order. */
+/** Lets the story happen. */
 const tell = async (harness: Harness, logins: ReadonlyMap<Author, TestLogin>, setClock: (at: Date) => void): Promise<void> => {
   const names = JSON.stringify(Object.fromEntries([...logins].map(([author, { role }]) => [role, author])));
   const stampAfter = async (at: Date, work: () => Promise<void>): Promise<void> => {
@@ -98,6 +107,20 @@ const tell = async (harness: Harness, logins: ReadonlyMap<Author, TestLogin>, se
   });
 };
 
+/** Texts in the order of the answers, whatever the server's own is: the embedded server's has it, a container's has not. */
+const createOrderedDatabase = async (): Promise<TestDatabase> => {
+  const copy = await createTestDatabase();
+  const client = new pg.Client({ connectionString: copy.url });
+  await client.connect();
+  const { rows } = await client.query<{ ordered: boolean }>(`select '(nobody)' < 'Ann' and 'Zoë' < 'van' and 'Z' < 'Ü' as ordered`);
+  await client.end();
+  if (rows[0]?.ordered === true) return copy;
+  await copy.drop();
+  const database = await createTestDatabase({ empty: true, locale: 'C.UTF-8' });
+  await migrateDatabase({ connectionString: database.url });
+  return database;
+};
+
 export const openBiWorld = async (): Promise<BiWorld> => {
   let now = LOADED_AT;
   const closers: (() => Promise<void>)[] = [];
@@ -108,6 +131,7 @@ export const openBiWorld = async (): Promise<BiWorld> => {
     const harness = await openHarness({
       account: { clock: { now: () => now }, silentEdits: SILENT_EDITS },
       seed: SEED,
+      database: await createOrderedDatabase(),
       settings: { pushConcurrency: 1, brake: { rows: 10_000, share: 1, max: 10_000 } },
     });
     closers.push(() => harness.close());
@@ -122,6 +146,10 @@ export const openBiWorld = async (): Promise<BiWorld> => {
     for (const author of AUTHORS) logins.set(author, await loginOf('relate_mirror_editor'));
     await tell(harness, logins, (at) => (now = at));
     await harness.sql(FROZEN);
+    // What the daemon's loops do and say besides.
+    await harness.sql('select sync.refresh_bi()');
+    await harness.sql(LEADER_SAYS);
+    await harness.sql('update sync.account set last_complete_sweep_at = $1', [ASKED_AT]);
     await harness.sql('analyze');
     const clients = new Map<Reader, pg.Client>();
     for (const reader of READERS) {
@@ -129,13 +157,18 @@ export const openBiWorld = async (): Promise<BiWorld> => {
       closers.push(() => client.end());
       clients.set(reader, client);
     }
+    const clientOf = (reader: Reader): pg.Client => {
+      const client = clients.get(reader);
+      if (client === undefined) throw new Error(`nobody reads as ${reader}`);
+      return client;
+    };
     return {
       ask: async (reader, sql) => {
-        const client = clients.get(reader);
-        if (client === undefined) throw new Error(`nobody reads as ${reader}`);
-        const { fields, rows } = await client.query<(string | null)[]>({ text: sql, rowMode: 'array' });
+        const { fields, rows } = await clientOf(reader).query<(string | null)[]>({ text: sql, rowMode: 'array' });
         return { columns: fields.map(({ name }) => name), rows };
       },
+      typesOf: async (reader, sql) => (await clientOf(reader).query(sql)).fields.map(({ dataTypeID }) => dataTypeID),
+      prepare: async (reader, statements) => void (await clientOf(reader).query(statements)),
       sql: harness.sql,
       close,
     };

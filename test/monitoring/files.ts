@@ -6,6 +6,8 @@ import { z } from 'zod';
 
 export const MONITORING = path.join(import.meta.dirname, '..', '..', 'deploy', 'monitoring');
 export const DASHBOARD = path.join(MONITORING, 'grafana', 'dashboards', 'relate-mirror.json');
+/** Of the contacts themselves, over the schema bi. */
+export const CONTACTS_DASHBOARD = path.join(MONITORING, 'grafana', 'dashboards', 'contacts.json');
 
 const Rule = z.strictObject({
   alert: z.string(),
@@ -32,12 +34,31 @@ export interface PanelQuery {
   readonly panel: string;
   readonly query: string;
 }
-const Target = z.object({ expr: z.string().optional(), rawSql: z.string().optional() });
+const Target = z.object({
+  expr: z.string().optional(),
+  rawSql: z.string().optional(),
+  format: z.string().optional(),
+  datasource: z.object({ uid: z.string() }).optional(),
+});
+/** What a value is shown as: a text and a colour by the value. */
+const Mapping = z.object({ options: z.record(z.string(), z.unknown()) });
+const Panel = z.object({
+  id: z.number(),
+  type: z.string(),
+  title: z.string(),
+  gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }),
+  targets: z.array(Target).default([]),
+  options: z.object({ xField: z.string().optional() }).default({}),
+  fieldConfig: z.object({ defaults: z.object({ mappings: z.array(Mapping).optional() }) }).default({ defaults: {} }),
+});
+export type Panel = z.infer<typeof Panel>;
 const Dashboard = z.object({
   uid: z.string(),
-  panels: z.array(z.object({ id: z.number(), type: z.string(), title: z.string(), targets: z.array(Target).default([]) })),
+  panels: z.array(Panel),
   annotations: z.object({ list: z.array(z.object({ name: z.string(), expr: z.string() })) }),
 });
+
+export const readPanels = (file: string): readonly Panel[] => Dashboard.parse(JSON.parse(readFileSync(file, 'utf8'))).panels;
 
 /** The dashboard's PromQL and SQL, as they stand there. */
 export const readDashboard = (): { readonly promql: readonly PanelQuery[]; readonly sql: readonly PanelQuery[] } => {
@@ -54,6 +75,18 @@ export const readDashboard = (): { readonly promql: readonly PanelQuery[]; reado
 /** With Grafana's variables as it would fill them in. */
 export const filledIn = (query: string, job: string, interval: string): string =>
   query.replaceAll('$job', job).replaceAll('$__rate_interval', interval);
+
+/** What a dashboard's SQL knows of its surroundings. */
+export interface Surroundings {
+  readonly from: Date;
+  readonly to: Date;
+  readonly timeZone: string;
+}
+/** SQL with Grafana's macros and our variable as Grafana would fill them in. */
+export const macrosFilledIn = (sql: string, { from, to, timeZone }: Surroundings): string =>
+  sql
+    .replaceAll(/\$__timeFilter\(([^)]+)\)/g, (_, column: string) => `${column} BETWEEN '${from.toISOString()}' AND '${to.toISOString()}'`)
+    .replaceAll('${tz:sqlstring}', `'${timeZone}'`);
 
 export interface MetricUse {
   readonly metric: string;

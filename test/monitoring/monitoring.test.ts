@@ -4,7 +4,19 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseDocument, plain, sectionOf, tableOf } from '../docs/markdown.ts';
-import { DASHBOARD, filledIn, isExplained, metricsIn, MONITORING, readDashboard, readRules, readRuleTests, readYaml } from './files.ts';
+import {
+  CONTACTS_DASHBOARD,
+  DASHBOARD,
+  filledIn,
+  isExplained,
+  metricsIn,
+  MONITORING,
+  readDashboard,
+  readPanels,
+  readRules,
+  readRuleTests,
+  readYaml,
+} from './files.ts';
 import { shortenRules } from './shorten.ts';
 
 const OPERATIONS = parseDocument('docs/operations.md', readFileSync(path.join(MONITORING, '..', '..', 'docs', 'operations.md'), 'utf8'));
@@ -74,18 +86,9 @@ describe('metrics', () => {
   });
 });
 
-describe('the dashboard', () => {
-  const { panels } = JSON.parse(readFileSync(DASHBOARD, 'utf8')) as {
-    panels: {
-      id: number;
-      title: string;
-      type: string;
-      gridPos: { x: number; y: number; w: number; h: number };
-      datasource?: { uid: string };
-    }[];
-  };
-
-  it('has panels of one name and number each, that do not lie upon each other', () => {
+describe('the dashboards', () => {
+  it.each([DASHBOARD, CONTACTS_DASHBOARD])('%s has panels of one name and number each, that do not lie upon each other', (file) => {
+    const panels = readPanels(file);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_, n) => `${x + (n % w)}/${y + Math.floor(n / w)}`),
@@ -93,13 +96,19 @@ describe('the dashboard', () => {
     expect(new Set(cells).size).toBe(cells.length);
     expect(panels.every(({ gridPos: { x, w } }) => x + w <= 24)).toBe(true);
   });
+});
+
+describe('the dashboard', () => {
+  const panels = readPanels(DASHBOARD);
 
   it('asks the data sources that are provisioned, and stands where the provider looks', () => {
     const sources = ['prometheus', 'postgres'].flatMap((name) => {
       const { datasources } = readYaml(`grafana/provisioning/datasources/${name}.yml`) as { datasources: { uid: string }[] };
       return datasources.map(({ uid }) => uid);
     });
-    const asked = new Set(panels.flatMap(({ datasource }) => datasource?.uid ?? []));
+    const asked = new Set(
+      panels.flatMap(({ targets }) => targets.map(({ datasource }) => datasource?.uid)).filter((uid) => uid !== undefined),
+    );
     expect([...asked].toSorted()).toEqual(sources.toSorted());
     expect(readYaml('grafana/provisioning/dashboards/relate-mirror.yml')).toMatchObject({
       providers: [{ options: { path: '/var/lib/grafana/dashboards' } }],

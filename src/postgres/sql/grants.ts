@@ -75,6 +75,8 @@ const READER_FUNCTIONS = [
   'to_boolean(jsonb)',
   'to_date(text)',
   'to_instant(text)',
+  'is_date(text)',
+  'is_datetime(text)',
   'bi_column_type(text)',
 ] as const;
 
