@@ -258,7 +258,7 @@ const INTERNAL_FUNCTIONS = new Set(
    database_identity check_identity hold_identity decide_identity identity_swept agreed_value
    is_agreed_link is_create_in_doubt
    write_versions switch_history snapshot_history history_partition create_history_month attach_history_month add_history_months prune_history
-   is_history_whole mirrored_tables take_lock add_history_month is_masked mask_email mask_phone mask_phones mask_text
+   is_history_whole history_reaches mirrored_tables take_lock add_history_month is_masked mask_email mask_phone mask_phones mask_text
    to_number to_boolean to_date to_instant bi_columns_max bi_kind bi_column_type bi_fields bi_seen is_bi_due cut_to_bytes bi_column_name
    note_bi_columns bi_expression bi_contacts_sql bi_column_comments refresh_bi note_custom_field_change tell_custom_field_changes
    count_custom_values is_count_due`

@@ -66,6 +66,8 @@ export const contacts = crm.table(
     safeId('contacts', t.countryId),
     check('contacts_phones_array', sql`jsonb_typeof(phones) = 'array'`),
     check('contacts_custom_fields_object', sql`jsonb_typeof(custom_fields) = 'object'`),
+    // For readers of bi.contacts, the only one: the newest first, a span of time, and counts by whose they are and where they are from, without the table.
+    index('contacts_crm_created_at').on(t.crmCreatedAt.desc().nullsLast(), t.userId, t.sourceId, t.countryId),
   ],
 );
 
@@ -87,11 +89,7 @@ export const contactDeals = crm.table('contact_deals', { contactId: contactId(),
 export const contactActivities = crm.table(
   'contact_activities',
   { contactId: contactId(), activityId: id8('activity_id').notNull() },
-  (t) => [
-    primaryKey({ columns: [t.contactId, t.activityId] }),
-    index('contact_activities_activity_id').on(t.activityId),
-    safeId('contact_activities', t.activityId),
-  ],
+  (t) => [primaryKey({ columns: [t.contactId, t.activityId] }), safeId('contact_activities', t.activityId)],
 );
 
 const names = (table: string) => crm.table(table, { id: id8('id').primaryKey(), name: text('name') });

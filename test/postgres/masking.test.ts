@@ -103,6 +103,24 @@ describe('every view of bi', () => {
     expect(empty).toEqual({ email: null, phones: [], street: null });
   });
 
+  it('and so does the past, whether the planner sees through bi.contacts_at or calls it', async () => {
+    for (const moment of ['now()', 'clock_timestamp()', '(select now())']) {
+      const [seen, all] = [
+        await rowsOf(masked, `select * from bi.contacts_at(${moment})`),
+        await rowsOf(reader, `select * from bi.contacts_at(${moment})`),
+      ];
+      expect([seen.length, all.length]).toEqual([1501, 1501]);
+      expect(SECRETS.exec(JSON.stringify(seen))?.[0] ?? 'nothing').toBe('nothing');
+      expect(SECRETS.test(JSON.stringify(all))).toBe(true);
+      expect(seen.find((row) => row['crm_id'] === 7)).toMatchObject({
+        email: 'z•••@example.com',
+        street: '•••',
+        custom_fields: null,
+        extra: null,
+      });
+    }
+  });
+
   it('asks once a statement who reads, not once a row', async () => {
     const nodes = (node: Node): readonly Node[] => [node, ...(node.Plans ?? []).flatMap(nodes)];
     for (const client of [owner, masked, reader]) {

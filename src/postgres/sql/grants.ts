@@ -64,8 +64,9 @@ export const EDITOR_FUNCTIONS = [
   'mark_restored()',
 ] as const;
 
-/** What the views of bi call with the rights of whoever reads them; so does a view of a reader's own. */
+/** What the views and functions of bi call with the rights of whoever reads them; so does a view of a reader's own. */
 const READER_FUNCTIONS = [
+  'history_reaches(timestamptz)',
   'is_masked(name)',
   'mask_email(text)',
   'mask_phone(text)',
