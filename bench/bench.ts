@@ -23,11 +23,15 @@ export interface Budget {
   readonly bulkRows: number;
   readonly bulkRounds: number;
   readonly singleUpdates: number;
+  /** Contacts of the mirror that the cookbook is asked of. */
+  readonly biContacts: number;
 }
 
 export interface BenchContext {
   readonly server: BenchServer;
   readonly budget: Budget;
+  /** Whether what is found goes into the documents that have a place for it. */
+  readonly docs: boolean;
   /** The account and its mirror, loaded when it is first asked for: the load is itself what `initial` measures. */
   readonly mirrored: () => Promise<Mirrored>;
   /** Tells the person in front of the screen what is going on. */

@@ -15,6 +15,8 @@ export interface Figure {
   /** The limit, or the peer, in the same run and the same unit. */
   readonly than?: { readonly name: string; readonly value: number };
   readonly target?: Target;
+  /** What explains it, for the file alone. */
+  readonly detail?: object;
 }
 
 /** How many times the other figure ours is; null where there is none, or where it is 0. */
