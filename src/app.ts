@@ -27,6 +27,7 @@ import { createMirrorView } from './postgres/mirror-view.ts';
 import { createMirror } from './postgres/mirror.ts';
 import { createOperations } from './postgres/operations.ts';
 import { createOperator, type Operator } from './postgres/operator.ts';
+import { createPhoneForms } from './postgres/phone-forms.ts';
 import { createPool, type Pool } from './postgres/pool.ts';
 import { createCrmHealth, type CrmHealth } from './runtime/crm-health.ts';
 import { createDaemon } from './runtime/daemon.ts';
@@ -37,6 +38,7 @@ import { checkIdentity } from './sync/identity.ts';
 import { createEmptyView } from './sync/preview/empty-view.ts';
 import { preview, type PreviewOptions } from './sync/preview/preview.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
+import { tellTouched } from './sync/touched.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -103,7 +105,8 @@ export const createApp = (options: AppOptions): App => {
   const { crm, pacing } = createBudgetedCrm({ ...options, telemetry });
   const report = () => reportOf({ pulledAt, pullDueMs: daemon.pullDueForMs(), crm: crmHealth.last(), budget: pacing.status() });
   const lease = createLease({ connectionString: directUrl, holder, clock, log, report });
-  const mirror = countRows(createMirror({ pool, lease, log, random }), telemetry);
+  const keepers = createKeepers(options, pool);
+  const mirror = tellTouched(countRows(createMirror({ pool, lease, log, random }), telemetry), (ids) => keepers.phones.touched(ids));
   const capabilities = createCapabilityStore(mirror);
   const settings = toSyncSettings(config);
   const maySend = () => lease.holds();
@@ -123,7 +126,6 @@ export const createApp = (options: AppOptions): App => {
   const probe = async (deps: SyncDeps) => await probeOnce(deps, capabilities, probeCapabilities);
   const createGraceMs = config.crmTimeoutMs + config.createRecheckMs;
   const askIdentity = async (deps: SyncDeps, again = false) => await checkIdentity(deps, config.crmUrl, again);
-  const keepers = createKeepers(options, pool);
   const daemon = createDaemon({ ...config, depsFor, checkIdentity: askIdentity, probe, clock, log, createGraceMs, ...keepers });
   const onNotify = (channel: string) => daemon.wake(channel === REQUEST_CHANNEL ? 'request' : 'edit');
   const listener = createListener({ connectionString: directUrl, channels: CHANNELS, clock, log, onNotify });
@@ -147,7 +149,7 @@ export const createApp = (options: AppOptions): App => {
         if (failed !== null) log.warn({ code: failed.code }, 'the CRM could not be probed');
         await keepers.history.begin(term);
         await work(deps);
-        for (const keeper of [keepers.history, keepers.bi]) await keeper.keepOnce(term);
+        await keepAll(keepers, term);
       }),
     close: async () => {
       await service.stop();
@@ -164,7 +166,16 @@ export const createApp = (options: AppOptions): App => {
 const createKeepers = ({ config, databaseUrl, log }: AppOptions, pool: Pool) => ({
   history: createHistoryKeeper({ connectionString: databaseUrl, days: config.historyDays, log }),
   bi: createBiKeeper({ connectionString: databaseUrl, pool, log }),
+  phones: createPhoneForms({ connectionString: databaseUrl, loadReader: loadPhoneReader, log }),
 });
+const keepAll = async ({ history, bi, phones }: ReturnType<typeof createKeepers>, term: AbortSignal): Promise<void> => {
+  for (const keeper of [history, bi]) await keeper.keepOnce(term);
+  await phones.keepOnce(term, true);
+  await phones.close();
+};
+
+/** Its rules are large, and most commands read no phone number. */
+const loadPhoneReader = async () => (await import('./phones/read-phones.ts')).createPhoneReader();
 
 /** The CRM behind the one budget. For what needs no mirror; everything else gets it from `createApp`. */
 export const createBudgetedCrm = ({

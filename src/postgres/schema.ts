@@ -428,8 +428,24 @@ export const account = sync.table(
     notify: boolean('notify').notNull().default(true),
     historySince: instant('history_since'),
     historyPrunedTo: instant('history_pruned_to'),
+    phonesReadBy: text('phones_read_by'),
   },
   () => [check('account_only_row', sql`"only"`)],
+);
+
+/** Written by the daemon behind the sync: what SQL cannot tell of a phone number. */
+export const phoneForms = sync.table(
+  'phone_forms',
+  {
+    contactId: id8('contact_id')
+      .notNull()
+      .references(() => contacts.id, { onDelete: 'cascade' }),
+    number: text('number').notNull(),
+    countryId: id8('country_id'),
+    region: text('region'),
+    e164: text('e164'),
+  },
+  (t) => [primaryKey({ name: 'phone_forms_pk', columns: [t.contactId, t.number] })],
 );
 
 /** Times in which no history was kept, or none that is whole; the last one may not have ended yet. */

@@ -8,6 +8,7 @@ import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
 import type { BiKeeper } from '../ports/bi.ts';
 import type { HistoryKeeper } from '../ports/history.ts';
+import type { PhoneFormsKeeper } from '../ports/phone-forms.ts';
 import type { Identity } from '../ports/mirror.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { createPushMemory, pushDue, type PushMemory } from '../sync/push.ts';
@@ -15,6 +16,7 @@ import { backfillLinks, needsSweep, pullOnce, serveRequest, sweepOnce } from '..
 import { createColumnsLoop } from './columns-loop.ts';
 import { createHistoryLoop } from './history-loop.ts';
 import { createLoop, type Loop } from './loop.ts';
+import { createPhoneFormsLoop } from './phone-forms-loop.ts';
 import { createSchedule } from './schedule.ts';
 import type { Service } from '../ports/service.ts';
 
@@ -39,6 +41,7 @@ export interface DaemonOptions {
   readonly createGraceMs: number;
   readonly history: HistoryKeeper;
   readonly bi: BiKeeper;
+  readonly phones: PhoneFormsKeeper;
 }
 
 export interface Daemon extends Service {
@@ -223,7 +226,7 @@ const createTerm = (options: DaemonOptions): Term => {
       return { stoppedBy, restMs: Math.max(BUSY_POLL_MS, Math.min(options.pushPollMs, due ?? options.pushPollMs)) };
     }),
   });
-  const upkeep = [createHistoryLoop(options, stopping.signal), createColumnsLoop(options, stopping.signal)];
+  const upkeep = [createHistoryLoop, createColumnsLoop, createPhoneFormsLoop].map((create) => create(options, stopping.signal));
   return { stopping, giveUp, loops: [pull, sweep, push, backfill, ...upkeep], push, pull, sweep, state };
 };
 

@@ -20,6 +20,10 @@ it('says so before the first load, after it, and after each `sync`', TIMEOUT, as
   succeeded(await world.run(['sync']));
   expect(await pull()).toMatchObject({ complete: true, waiting: 0, explanation: expect.stringMatching(/^Complete: /) as string });
   expect((await trueAsOf()) >= before).toBe(true);
+  // Numbers are read behind the sync, in the same command.
+  const phones = `select count(*)::int as numbers, count(e164)::int as read from bi.contact_phones`;
+  const [read] = await world.sql(phones);
+  expect(Number(read?.['read'])).toBeGreaterThan(Number(read?.['numbers']) / 2);
 
   const [contact] = await world.sql('select id, crm_id from crm.contacts order by id limit 1');
   const edited = new Date();

@@ -53,6 +53,7 @@ const start = async (pushPollMs: number, speed = 1): Promise<void> => {
     createGraceMs: 100,
     history: { begin: async () => {}, keepOnce: async () => true },
     bi: { keepOnce: async () => true },
+    phones: { touched: () => {}, keepOnce: async () => true, close: async () => {} },
   });
   await daemon.lead();
 };

@@ -39,6 +39,7 @@ export const SYNC_RELATIONS = {
   leader: 'daemon',
   locks: 'daemon',
   marks: 'daemon',
+  phone_forms: 'daemon',
   refused: 'daemon',
   sweep_seen: 'daemon',
   version_spans: 'daemon',

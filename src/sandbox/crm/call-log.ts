@@ -20,7 +20,6 @@ export const CALL_NAMES = [
   'listActivities',
   'associations',
   'customFields',
-  'editCustomFields',
   'rules',
   'unknown',
 ] as const;
