@@ -93,6 +93,22 @@ public class Jdbc {
     }
   }
 
+  /** The driver reads in portions only within a transaction; otherwise all rows at once, whatever the fetch size. */
+  private static String portions(Connection connection, String sql) throws SQLException {
+    connection.setAutoCommit(false);
+    try (Statement statement = connection.createStatement()) {
+      statement.setFetchSize(50);
+      int count = 0;
+      try (ResultSet found = statement.executeQuery(sql)) {
+        while (found.next()) count += 1;
+      }
+      return "\"count\":" + count;
+    } finally {
+      connection.rollback();
+      connection.setAutoCommit(true);
+    }
+  }
+
   private static String answer(Connection connection, String verb, String text) throws SQLException {
     switch (verb) {
       case "tables":
@@ -101,6 +117,8 @@ public class Jdbc {
         return read(connection.getMetaData().getColumns(null, text, "%", "%"), "TABLE_NAME", "COLUMN_NAME", "TYPE_NAME", "REMARKS");
       case "query":
         return query(connection, text);
+      case "portions":
+        return portions(connection, text);
       case "write":
         try (Statement statement = connection.createStatement()) {
           return "\"count\":" + statement.executeUpdate(text);

@@ -2,7 +2,7 @@
 import pg from 'pg';
 
 /** The types that the bi schema has, and that all four stacks read. */
-export type Family = 'integer' | 'numeric' | 'float' | 'text' | 'boolean' | 'date' | 'moment' | 'texts' | 'json';
+export type Family = 'integer' | 'numeric' | 'float' | 'text' | 'boolean' | 'date' | 'moment' | 'list' | 'json';
 
 const FAMILIES: { readonly [oid: number]: Family } = {
   16: 'boolean',
@@ -12,7 +12,9 @@ const FAMILIES: { readonly [oid: number]: Family } = {
   25: 'text',
   114: 'json',
   701: 'float',
-  1009: 'texts',
+  1007: 'list',
+  1009: 'list',
+  1016: 'list',
   1043: 'text',
   1082: 'date',
   1184: 'moment',
@@ -49,6 +51,9 @@ const plainMoment = (text: string): string => {
   return `${day}T${time}.${fraction.padEnd(6, '0')}`;
 };
 
+/** The items of a list; whether a number is one in the language is the language's own. */
+const textsOf = (items: unknown): unknown => (Array.isArray(items) ? items.map((item) => (item === null ? null : String(item))) : items);
+
 const FORMS: { readonly [F in Family]: (text: string, isExact: boolean) => string } = {
   integer: (text, isExact) => (isExact ? text : String(Number(Number(text).toPrecision(DOUBLE_DIGITS)))),
   numeric: (text, isExact) => (isExact ? plainNumber(text) : String(Number(Number(text).toPrecision(DOUBLE_DIGITS)))),
@@ -57,7 +62,7 @@ const FORMS: { readonly [F in Family]: (text: string, isExact: boolean) => strin
   boolean: (text) => (text === 't' || text === 'true' ? 'true' : 'false'),
   date: (text) => text,
   moment: plainMoment,
-  texts: (text) => JSON.stringify(text.startsWith('[') ? JSON.parse(text) : parseTextArray(text)),
+  list: (text) => JSON.stringify(textsOf(text.startsWith('[') ? JSON.parse(text) : parseTextArray(text))),
   json: (text) => JSON.stringify(sorted(JSON.parse(text))),
 };
 

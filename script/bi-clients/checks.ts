@@ -6,7 +6,7 @@ import { REFUSED } from './rights.ts';
 import type { Stack } from './stacks.ts';
 import type { BiWorld, Role } from './world.ts';
 
-export const CHECKS = ['relations', 'comments', 'views', 'cookbook', 'refusals', 'masking'] as const;
+export const CHECKS = ['relations', 'comments', 'views', 'cookbook', 'portions', 'refusals', 'masking'] as const;
 export type Check = (typeof CHECKS)[number];
 /** By check; null: there is nothing to look at. */
 export type Found = { readonly [C in Check]: { readonly looked: number; readonly wrong: readonly string[] } | null };
@@ -75,28 +75,30 @@ const checkRefusals = (stack: Stack, role: Role, answers: readonly Answer[]): re
     return isSo ? [] : [`${text}: ${sqlstate ?? ''} ${error}`];
   });
 
-/** What the masked reader must not see anywhere: each plain value that the account has of these. */
+/** The whole view, some rows at a time, as a program does that has not the memory for all. */
+const PORTIONS: readonly Ask[] = [{ verb: 'portions', name: 'portions', text: 'select * from bi.contacts' }];
+
+const checkPortions = ({ account }: BiWorld, answers: readonly Answer[]): readonly string[] =>
+  answers.flatMap(({ count, error }) => (count === account.contacts().length ? [] : [error ?? `${count} rows in portions`]));
+
+/** Each e-mail, street and phone that the account has, as it stands there. */
 const plainValues = ({ account }: BiWorld): readonly string[] => [
   ...new Set(
-    account
-      .contacts()
-      .flatMap(({ email, street, phones, custom }) => [
-        ...[email, street, custom['cf_second_email']].flatMap((value) => (typeof value === 'string' ? [value] : [])),
-        ...phones.flatMap(({ number }) => [number, number.replaceAll(/\D/g, '')]),
-      ]),
+    account.contacts().flatMap(({ email, street, phones, custom }) => {
+      const texts = [email, street, custom['cf_second_email']].filter((value) => typeof value === 'string');
+      return [...texts, ...phones.map(({ number }) => number)];
+    }),
   ),
 ];
-
-const plainIn = (world: BiWorld, answers: readonly Answer[]): readonly string[] => {
-  const cells = answers.flatMap(({ rows = [] }) => rows.flat()).join('\n');
-  return plainValues(world).filter((value) => cells.includes(value));
-};
+/** And what else a phone's number may be written as. */
+const tellTales = (world: BiWorld): readonly string[] =>
+  plainValues(world).flatMap((value) => (/^\+?[\d ]+$/.test(value) ? [value, value.replaceAll(/\D/g, '')] : [value]));
 
 const checkMasking = (world: BiWorld, role: Role, answers: readonly Answer[]): readonly string[] => {
-  const plain = plainIn(world, answers);
-  if (role === 'masked') return plain.slice(0, 3).map((value) => `sees ${value}`);
+  const cells = answers.flatMap(({ rows = [] }) => rows.flat()).join('\n');
+  if (role === 'masked') return tellTales(world).flatMap((value) => (cells.includes(value) ? [`sees ${value}`] : []));
   // Whoever may see them does; otherwise nothing was looked for.
-  return plain.length === plainValues(world).length ? [] : [`sees ${plain.length} of ${plainValues(world).length} plain values`];
+  return plainValues(world).flatMap((value) => (cells.includes(value) ? [] : [`does not see ${value}`]));
 };
 
 export interface Read {
@@ -145,6 +147,7 @@ export const checkStack = async (job: Job): Promise<Found> => {
     { verb: 'tables', name: 'tables', text: 'bi' },
     { verb: 'columns', name: 'columns', text: 'bi' },
     ...reads.map(({ name, sql }) => ({ verb: 'query', name, text: sql }) as const),
+    ...PORTIONS,
     ...REFUSED[role],
   ];
   const before = await baselines(job, reads);
@@ -152,8 +155,9 @@ export const checkStack = async (job: Job): Promise<Found> => {
   const after = await baselines(job, reads);
   const [tables, columns] = [answers[0], answers[1]];
   if (tables === undefined || columns === undefined) throw new Error('no answers');
-  const [firstRead, firstRefusal] = [2, 2 + reads.length];
-  const read = answers.slice(firstRead, firstRefusal);
+  const [firstRead, firstPortion] = [2, 2 + reads.length];
+  const read = answers.slice(firstRead, firstPortion);
+  const portions = answers.slice(firstPortion, firstPortion + PORTIONS.length);
   const compared = (from: number, some: readonly Read[]) =>
     compareAll(some, read.slice(from), { stack, before: before.slice(from), after: after.slice(from) });
   return {
@@ -161,7 +165,8 @@ export const checkStack = async (job: Job): Promise<Found> => {
     comments: { looked: catalogue.relations.length + catalogue.columns.length, wrong: checkComments(tables, columns, catalogue) },
     views: { looked: views.length, wrong: compared(0, views) },
     cookbook: cookbook.length === 0 ? null : { looked: cookbook.length, wrong: compared(views.length, cookbook) },
-    refusals: { looked: REFUSED[role].length, wrong: checkRefusals(stack, role, answers.slice(firstRefusal)) },
-    masking: { looked: plainValues(world).length, wrong: checkMasking(world, role, read) },
+    portions: { looked: PORTIONS.length, wrong: checkPortions(world, portions) },
+    refusals: { looked: REFUSED[role].length, wrong: checkRefusals(stack, role, answers.slice(firstPortion + PORTIONS.length)) },
+    masking: { looked: (role === 'masked' ? tellTales : plainValues)(world).length, wrong: checkMasking(world, role, read) },
   };
 };

@@ -71,6 +71,14 @@ query <- function(connection, sql) {
   paste0("\"columns\":", list_of(quoted(names(frame))), ",\"kinds\":", list_of(kinds), ",\"rows\":", rows_of(frame))
 }
 
+portions <- function(connection, sql) {
+  result <- sent(connection, sql)
+  on.exit(dbClearResult(result))
+  count <- 0
+  while (length(frame <- suppressWarnings(fetch(result, n = 50))) > 0 && nrow(frame) > 0) count <- count + nrow(frame)
+  paste0("\"count\":", count)
+}
+
 write <- function(connection, sql) {
   result <- sent(connection, sql)
   count <- dbGetRowsAffected(result)
@@ -80,7 +88,7 @@ write <- function(connection, sql) {
 
 where <- parts(readLines(input, 1))
 connection <- dbConnect(PostgreSQL(), host = where[1], port = as.integer(where[2]), dbname = where[3], user = where[4], password = where[5])
-verbs <- list(tables = tables, columns = columns, query = query, write = write)
+verbs <- list(tables = tables, columns = columns, query = query, portions = portions, write = write)
 while (length(line <- readLines(input, 1)) > 0) {
   asked <- parts(line)
   answer <- tryCatch(

@@ -59,15 +59,20 @@ def write(connection, sql):
     return {"count": connection.cursor().execute(sql).rowcount}
 
 
+def portions(login, sql):
+    with pyodbc.connect(f"{login};UseDeclareFetch=1;Fetch=50", autocommit=False) as other:
+        return {"count": sum(1 for _ in other.execute(sql))}
+
+
 def main():
     host, port, database, user, password = [unquote(part) for part in sys.stdin.readline().rstrip("\n").split("\t")]
-    login = f"Servername={host};Port={port};Database={database};UID={user};PWD={{{password}}}"
-    connection = pyodbc.connect(f"Driver={{PostgreSQL Unicode}};{login};{OPTIONS}", autocommit=True)
+    login = f"Driver={{PostgreSQL Unicode}};Servername={host};Port={port};Database={database};UID={user};PWD={{{password}}};{OPTIONS}"
+    connection = pyodbc.connect(login, autocommit=True)
     verbs = {"tables": tables, "columns": columns, "query": query, "write": write}
     for line in sys.stdin:
         verb, name, text = [unquote(part) for part in line.rstrip("\n").split("\t")]
         try:
-            answer = verbs[verb](connection, text)
+            answer = portions(login, text) if verb == "portions" else verbs[verb](connection, text)
         except pyodbc.Error as error:
             answer = {"error": str(error.args[-1]), "sqlstate": str(error.args[0])}
         print(json.dumps({"verb": verb, "name": name, **answer}), flush=True)

@@ -2,7 +2,7 @@
  * How verify-bi talks with the four stacks, so that what they read is compared in one place.
  *
  * To the program, on its standard input, one line each, parts separated by tabs and percent-encoded: first host, port, database, role and
- * password; then verb, name and text. Verbs: `tables` and `columns` of a schema by the stack's own calls for that, `query`, `write`. Each
+ * password; then verb, name and text. Verbs: `tables` and `columns` of a schema by the stack's own calls for that, `query`, `portions` (as `query`, read some rows at a time), `write`. Each
  * statement is a transaction of its own.
  * From the program, on its standard output, one JSON object a line, in the same order. Cells are texts: true and false, dates as YYYY-MM-DD,
  * moments as YYYY-MM-DDTHH:MM:SS.ffffffZ, arrays as JSON or as the server writes them, JSON as JSON. `kinds`: by column, the language's own
@@ -13,7 +13,7 @@ import { once } from 'node:events';
 import { z } from 'zod';
 
 export interface Ask {
-  readonly verb: 'tables' | 'columns' | 'query' | 'write';
+  readonly verb: 'tables' | 'columns' | 'query' | 'portions' | 'write';
   readonly name: string;
   readonly text: string;
 }

@@ -63,12 +63,18 @@ def write(connection, sql):
     return {"count": connection.exec_driver_sql(sql).rowcount}
 
 
+def portions(connection, sql):
+    # A server's cursor lives in a transaction.
+    with connection.engine.connect().execution_options(isolation_level="READ COMMITTED", stream_results=True, max_row_buffer=50) as other:
+        return {"count": sum(1 for _ in other.exec_driver_sql(sql))}
+
+
 def main():
     host, port, database, user, password = [unquote(part) for part in sys.stdin.readline().rstrip("\n").split("\t")]
     url = URL.create("postgresql+psycopg2", username=user, password=password, host=host, port=int(port), database=database)
     # Without parameters a % in the text is a %.
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", execution_options={"no_parameters": True})
-    verbs = {"tables": tables, "columns": columns, "query": query, "write": write}
+    verbs = {"tables": tables, "columns": columns, "query": query, "portions": portions, "write": write}
     with engine.connect() as connection:
         for line in sys.stdin:
             verb, name, text = [unquote(part) for part in line.rstrip("\n").split("\t")]

@@ -11,7 +11,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import pg from 'pg';
 import type { Log } from '../ports/ambient.ts';
 import { makeIndexesFirst, withBriefLocks } from './migrate-online.ts';
-import { applyGrants } from './roles.ts';
+import { applyGrants, grantsInside } from './roles.ts';
 import { openSession, type Session } from './session.ts';
 
 export type MigrationErrorCode =
@@ -130,11 +130,16 @@ const migrateOn = async (
   await checkRights(session, pending);
   log?.info({ pending, total: files.length }, 'migrating the database');
   // Half a second of loading that a start on a database that is up to date can do without.
-  const [{ drizzle }, { migrate }] = await Promise.all([import('drizzle-orm/node-postgres'), import('drizzle-orm/node-postgres/migrator')]);
+  const [{ NodePgSession }, { PgDialect }] = await Promise.all([import('drizzle-orm/node-postgres'), import('drizzle-orm/pg-core')]);
   try {
     const statements = read.slice(-pending).flatMap(({ sql }) => sql);
     await makeIndexesFirst(session, statements, log);
-    await withBriefLocks(session, () => migrate(drizzle(session.client), { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA }), {
+    const inside = await grantsInside(session);
+    const migrations = read.map((file, at) => (at === read.length - 1 ? { ...file, sql: [...file.sql, ...inside] } : file));
+    const dialect = new PgDialect();
+    const drizzle = new NodePgSession<Record<string, never>, Record<string, never>>(session.client, dialect, undefined);
+    const work = () => dialect.migrate(migrations, drizzle, { migrationsFolder, migrationsSchema: JOURNAL_SCHEMA });
+    await withBriefLocks(session, work, {
       log,
       signal,
       timeoutMs: TABLE_LOCKS_TIMEOUT_MS,

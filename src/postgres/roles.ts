@@ -21,6 +21,26 @@ const existing = async (session: Session): Promise<ReadonlySet<string>> => {
   return new Set(rows.map(({ name }) => name));
 };
 
+const grantsOf = (roles: ReadonlySet<string>): readonly string[] => {
+  const plain = PLAIN.filter((role) => roles.has(role));
+  return [
+    ...(plain.length > 0 ? readerGrants(plain) : []),
+    ...(roles.has(MASKED) ? maskedGrants([MASKED]) : []),
+    ...(roles.has('relate_mirror_editor') ? editorGrants(['relate_mirror_editor']) : []),
+    ...(roles.has(DAEMON_ROLE) ? daemonGrants(DAEMON_ROLE) : []),
+  ];
+};
+
+/**
+ * The rights of the roles that exist as one statement, for the end of the transaction that changes what they read: a view that calls a new function
+ * would be refused to its readers from the commit on until they are granted it. What fails here is told by applyGrants().
+ */
+export const grantsInside = async (session: Session): Promise<readonly string[]> => {
+  const statements = grantsOf(await existing(session));
+  if (statements.length === 0) return [];
+  return [`do $relate_mirror_grants$ begin ${statements.join('; ')}; exception when others then null; end $relate_mirror_grants$`];
+};
+
 /** Never fails: a mirror without its roles' rights is a mirror, and `relate-mirror grants` prints what is missing. */
 export const applyGrants = async (session: Session, log?: Log): Promise<void> => {
   try {
@@ -30,14 +50,8 @@ export const applyGrants = async (session: Session, log?: Log): Promise<void> =>
     const missing = GROUPS.filter((role) => !roles.has(role));
     if (missing.length > 0)
       log?.info({ missing: missing.join(', ') }, 'roles are missing that this one may not create: relate-mirror grants');
-    const plain = PLAIN.filter((role) => roles.has(role));
-    const statements = [
-      ...(plain.length > 0 ? readerGrants(plain) : []),
-      ...(roles.has(MASKED) ? maskedGrants([MASKED]) : []),
-      ...(roles.has('relate_mirror_editor') ? editorGrants(['relate_mirror_editor']) : []),
-      ...(roles.has(DAEMON_ROLE) ? daemonGrants(DAEMON_ROLE) : []),
-    ];
-    if (missing.length < GROUPS.length || roles.has(DAEMON_ROLE)) await session.query(`begin; ${statements.join('; ')}; commit`);
+    const statements = grantsOf(roles);
+    if (statements.length > 0) await session.query(`begin; ${statements.join('; ')}; commit`);
   } catch (error) {
     await session.query('rollback').catch(() => undefined);
     log?.warn({ code: errorCode(error) }, 'the rights of the roles could not be granted: relate-mirror grants prints them');
