@@ -29,9 +29,12 @@ interface Due {
 }
 type Change = { readonly [column in 'field' | 'change' | 'old_type' | 'new_type' | 'old_label' | 'new_label']: string | null };
 
-const refresh = async (session: Session): Promise<boolean> => {
-  const [row] = await session.query<{ outcome: string }>('select sync.refresh_bi() as outcome');
-  return row?.outcome !== 'waits';
+/** A hundred new columns a call, so that no reader waits long. */
+const refresh = async (session: Session, signal: AbortSignal): Promise<boolean> => {
+  for (;;) {
+    const [row] = await session.query<{ outcome: 'same' | 'changed' | 'waits' }>('select sync.refresh_bi() as outcome');
+    if (row?.outcome !== 'changed' || signal.aborted) return row?.outcome !== 'waits';
+  }
 };
 
 /** A new field is no news to worry about; whatever else changes may be missed on somebody's dashboard. */
@@ -70,7 +73,7 @@ export const createBiKeeper = (options: BiKeeperOptions): BiKeeper => ({
       return await withSession(options, signal, async (session) => {
         if (due.tell) await tell(session, options.log);
         if (due.count) await session.query('select sync.count_custom_values()');
-        return await refresh(session);
+        return await refresh(session, signal);
       });
     } catch (error) {
       if (signal.aborted) return true;

@@ -89,6 +89,8 @@ export interface SweepEnd {
 /** A sweep or resync from its run's beginning, or from where a crash left it, to its recorded end. */
 export const sweepOnce = async (deps: SyncDeps, kind: Extract<RunKind, 'sweep' | 'resync'>, requested: Run | null): Promise<SweepEnd> => {
   const run = requested ?? (await deps.mirror.resumableRun(kind)) ?? (await deps.mirror.startRun(kind, false));
+  // Everything is compared, the custom fields too: the next round of the pull asks.
+  await deps.mirror.transaction((tx) => tx.wantCustomFields());
   try {
     const report = await sweep(deps, run);
     if (report.stoppedBy === null && report.complete && run.withLinks) await deps.mirror.markAll(linkReasons(deps));

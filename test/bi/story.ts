@@ -119,9 +119,9 @@ const told = (): readonly Step[] => [
     here: [
       {
         who: 'webshop',
-        sql: `insert into crm.contacts (first_name, last_name, phones) values
-              ('Kim', 'Ortega', '[{"number": "+41 44 668 18 00"}]'), ('K.', 'Ortega', '[{"number": "+41 (0)44 668-1800", "type": "work"}]'),
-              ('Lou', 'Abel', '[{"number": "+49 30 901820"}]'), ('Louise', 'Abel', '[{"number": "0049 30 90 18 20"}]')`,
+        sql: `insert into crm.contacts (first_name, last_name, country_id, phones) values
+              ('Kim', 'Ortega', 2, '[{"number": "+41 44 668 18 00"}]'), ('K.', 'Ortega', null, '[{"number": "+41 (0)44 668-1800", "type": "work"}]'),
+              ('Lou', 'Abel', 1, '[{"number": "030 901820"}]'), ('Louise', 'Abel', 3, '[{"number": "0049 30 90 18 20"}]')`,
       },
     ],
   },

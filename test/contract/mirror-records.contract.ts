@@ -165,6 +165,35 @@ export const describeRecords = (makeMirror: MakeMirror): void => {
       expect((await mirror.customFields()).get('cf_a')?.label).toBe('B');
     });
 
+    it('a list of custom fields says which are listed; wanted again once, until it was read', async () => {
+      const { mirror } = harness;
+      const def = (name: string, origin: 'crm' | 'inferred' = 'crm') =>
+        ({ name, type: 'text', label: null, options: [], origin, crmType: null, listed: true, gone: false }) as const;
+      const listed = async () =>
+        [...(await mirror.customFields()).values()].map((field) => `${field.name} ${field.origin} ${field.listed}`).toSorted();
+      expect(await mirror.customFieldList()).toEqual({ readAt: null, wantedAt: null });
+      await mirror.transaction(async (tx) => {
+        await tx.saveCustomFields([def('cf_seen', 'inferred'), def('cf_told', 'inferred')]);
+        await tx.declareCustomFields([def('cf_a'), def('cf_b'), def('cf_told')]);
+      });
+      expect(await listed()).toEqual(['cf_a crm true', 'cf_b crm true', 'cf_seen inferred true', 'cf_told crm true']);
+      const { readAt } = await mirror.customFieldList();
+      expect(readAt).not.toBeNull();
+      await mirror.transaction((tx) => tx.wantCustomFields());
+      const { wantedAt } = await mirror.customFieldList();
+      expect(wantedAt?.getTime()).toBeGreaterThanOrEqual(readAt?.getTime() ?? Infinity);
+      const before = await harness.versions();
+      await mirror.transaction(async (tx) => {
+        await tx.wantCustomFields();
+        await tx.reviveCustomFields(['cf_a', 'cf_none']);
+      });
+      expect(await harness.versions()).toBe(before);
+      await mirror.transaction((tx) => tx.declareCustomFields([def('cf_b')]));
+      expect(await listed()).toEqual(['cf_a crm false', 'cf_b crm true', 'cf_seen inferred true', 'cf_told crm false']);
+      await mirror.transaction((tx) => tx.declareCustomFields([def('cf_a')]));
+      expect(await listed()).toEqual(['cf_a crm true', 'cf_b crm false', 'cf_seen inferred true', 'cf_told crm false']);
+    });
+
     it('keeps what the CRM can do and when that was found out; policies as people set them', async () => {
       const { mirror } = harness;
       expect(await mirror.capabilities()).toBeNull();

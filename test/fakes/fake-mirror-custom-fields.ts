@@ -22,7 +22,7 @@ export const createCustomFieldSteps = ({
     },
     wantCustomFields: async () => {
       const { readAt, wantedAt } = list();
-      if (wantedAt === null || (readAt !== null && wantedAt <= readAt)) tx.put(customFieldList, 'only', { readAt, wantedAt: world.now() });
+      if (wantedAt === null || (readAt !== null && wantedAt < readAt)) tx.put(customFieldList, 'only', { readAt, wantedAt: world.now() });
     },
     reviveCustomFields: async (names) => {
       for (const name of names) {

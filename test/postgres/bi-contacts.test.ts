@@ -324,7 +324,11 @@ describe('a column', () => {
     await client.query(
       `insert into sync.custom_fields (name, type, origin) select 'cf_' || n, 'number', 'crm' from generate_series(1, 1203) n`,
     );
+    // Readers wait for the view while it is made: not for all columns at once.
     expect(await refresh()).toBe('changed');
+    expect(await typed()).toHaveLength(100);
+    for (let columns = 200; columns <= 1200; columns += 100) expect(await refresh()).toBe('changed');
+    expect(await refresh()).toBe('same');
     expect(await typed()).toHaveLength(1200);
     expect(await one(client, 'select over_limit as value from sync.bi_refresh')).toBe(3);
   });

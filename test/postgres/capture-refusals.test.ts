@@ -124,6 +124,7 @@ describe('custom fields', () => {
     await take('{"cf_a": 9007199254740991, "cf_b": 0.1, "cf_c": ["x", 1], "cf_d": true, "cf_e": null}');
   });
 
+  const AGAIN = 'If it was added in the CRM just now: select sync.request_fields(), and again in two minutes.';
   describe('that the CRM declared', () => {
     beforeAll(async () => {
       await take('{}');
@@ -181,14 +182,29 @@ describe('custom fields', () => {
     it('print the field and what is allowed, not the value', async () => {
       const { message, hint, detail } = await set('{"cf_number": "geheim"}');
       expect([message, hint, detail]).toEqual([
-        'crm.contacts.custom_fields, cf_number: expected a number',
-        'select name, type from sync.custom_fields shows what the CRM knows. null clears a field.',
+        'crm.contacts.custom_fields, cf_number: expected a number; this is a string',
+        `select name, type from sync.custom_fields shows what the CRM knows. null clears a field. ${AGAIN}`,
         undefined,
       ]);
     });
 
     it('name the options that there are', async () => {
-      expect((await set('{"cf_option": 3}')).hint).toBe('Options: 1 (One), 2 (Two)');
+      expect((await set('{"cf_option": 3}')).hint).toBe(`Options: 1 (One), 2 (Two). ${AGAIN}`);
+    });
+
+    it('are held to no option where the CRM’s form hides the field, and refused where the field is gone', async () => {
+      await client.query(`update sync.custom_fields set unlisted_at = now() where name = 'cf_option'`);
+      expect(await take('{"cf_option": 3}')).toBe(1);
+      expect((await set('{"cf_option": true}')).message).toContain('expected the id of an option; this is a boolean');
+      await client.query(`update sync.custom_fields set gone_at = now() where name = 'cf_option'`);
+      expect((await set('{"cf_option": 2}')).message).toContain('the CRM has no such custom field');
+      expect(await take('{"cf_option": 3, "cf_text": "left alone"}')).toBe(1);
+      await client.query(`update sync.custom_fields set unlisted_at = null, gone_at = null where name = 'cf_option'`);
+    });
+
+    it('are not held against the daemon: what the CRM has accepted is stored, known here or not', async () => {
+      await asDaemon(client, `update crm.contacts set custom_fields = '{"cf_option": 77, "cf_new": 1, "cf_date": "odd"}' where id = ${id}`);
+      expect(await take('{}')).toBe(1);
     });
 
     it('are not held against what an edit leaves alone', async () => {

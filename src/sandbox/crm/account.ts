@@ -9,6 +9,7 @@ import { associate } from './associations.ts';
 import type { AssociationVerb } from './associations.ts';
 import { CallLog } from './call-log.ts';
 import { createContact, restoreContact, trashContact, updateContact } from './contact-writes.ts';
+import { defineCustomField, removeCustomField } from './custom-field-edits.ts';
 import type { AccountContact, AccountRecord, ContactAccess, CustomField, LinkKind } from './records.ts';
 import { addCountries, addPeople, seedAccount } from './seed.ts';
 import type { SeedOptions } from './seed.ts';
@@ -34,7 +35,9 @@ export interface SandboxAccount {
 
   /** Fills the account with people that are always the same for the same seed; see `SeedOptions`. */
   seed(options: SeedOptions): void;
+  /** Makes one, or gives it another label, other options or another type; with a type its values go. No contact's time moves. */
   defineCustomField(field: CustomField): void;
+  removeCustomField(name: string): void;
   customFields(): readonly CustomField[];
 
   /** Snapshots, by id; hidden contacts included. */
@@ -164,7 +167,8 @@ export const createSandboxAccount = (options: SandboxAccountOptions = {}): Sandb
     now: () => clock.now(),
     settings: store.settings,
     seed: (seedOptions) => seedAccount(store, seedOptions),
-    defineCustomField: (field) => void store.customFields.set(field.name, field),
+    defineCustomField: (field) => defineCustomField(store, field),
+    removeCustomField: (name) => removeCustomField(store, name),
     customFields: () => [...store.customFields.values()],
     contacts: () => ofScope(false),
     trashed: () => ofScope(true),

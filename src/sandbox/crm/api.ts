@@ -9,6 +9,7 @@ import type { AssociationVerb } from './associations.ts';
 import { contactJson } from './contact-json.ts';
 import type { ContactView } from './contact-json.ts';
 import { createContact, restoreContact, trashContact, updateContact } from './contact-writes.ts';
+import { deleteCustomField, saveCustomField } from './custom-field-edits.ts';
 import { fieldList } from './field-list.ts';
 import { isRecord } from './is-record.ts';
 import { readFilters, ruleNames } from './filters.ts';
@@ -56,6 +57,9 @@ export interface SandboxApi {
   associations(id: string): Answer;
   /** GET /fields/contacts/update and its siblings. */
   fields(): Answer;
+  /** POST /custom-fields, and PUT and DELETE /custom-fields/{id}: an administrator's. */
+  saveCustomField(name: unknown, body: unknown): Answer;
+  deleteCustomField(name: string): Answer;
   rules(): Answer;
 }
 
@@ -161,6 +165,8 @@ export const createApi = (store: Store): SandboxApi => ({
   listLinked: (kind, id, query, context) => answering(() => linkedPage(store, kind, id, query, context)),
   associations: (id) => answering(() => associationsOf(store, find(store, id, 'live'))),
   fields: () => ok(fieldList(store)),
+  saveCustomField: (name, body) => saveCustomField(store, name, body),
+  deleteCustomField: (name) => deleteCustomField(store, name),
   rules: () =>
     ok(
       ruleNames(store).map((id) => ({

@@ -20,6 +20,7 @@ export const CALL_NAMES = [
   'listActivities',
   'associations',
   'customFields',
+  'editCustomFields',
   'rules',
   'unknown',
 ] as const;

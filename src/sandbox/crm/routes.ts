@@ -2,6 +2,7 @@ import type { Answer } from './answer.ts';
 import type { CallContext, SandboxApi } from './api.ts';
 import type { CallName } from './call-log.ts';
 import type { SandboxRequest } from './faults.ts';
+import { isRecord } from './is-record.ts';
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH';
@@ -100,6 +101,19 @@ const UNDOCUMENTED: readonly Omit<Route, 'documented'>[] = [
   ...['/fields/contacts/create', '/fields/contacts/update', '/contacts/create-fields', '/contacts/:id/update-fields'].map(
     (url): Omit<Route, 'documented'> => ({ method: 'GET', url, call: 'customFields', run: (api) => api.fields() }),
   ),
+  {
+    method: 'POST',
+    url: '/custom-fields',
+    call: 'editCustomFields',
+    run: (api, { body }) => api.saveCustomField(isRecord(body) ? body['field_id'] : null, body),
+  },
+  {
+    method: 'PUT',
+    url: '/custom-fields/:id',
+    call: 'editCustomFields',
+    run: (api, request) => api.saveCustomField(idOf(request), request.body),
+  },
+  { method: 'DELETE', url: '/custom-fields/:id', call: 'editCustomFields', run: (api, request) => api.deleteCustomField(idOf(request)) },
   { method: 'GET', url: '/contacts/rules', call: 'rules', run: (api) => api.rules() },
 ];
 
