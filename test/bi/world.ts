@@ -4,6 +4,8 @@
  */
 import pg from 'pg';
 import { createHistoryKeeper } from '../../src/postgres/history.ts';
+import { createPhoneReader } from '../../src/phones/read-phones.ts';
+import { createPhoneForms } from '../../src/postgres/phone-forms.ts';
 import { migrateDatabase } from '../../src/postgres/migrate.ts';
 import { sweepOnce } from '../../src/sync/rounds.ts';
 import { createTestDatabase, type TestDatabase } from '../database.ts';
@@ -148,6 +150,10 @@ export const openBiWorld = async (): Promise<BiWorld> => {
     await harness.sql(FROZEN);
     // What the daemon's loops do and say besides.
     await harness.sql('select sync.refresh_bi()');
+    const loadReader = () => Promise.resolve(createPhoneReader());
+    const phones = createPhoneForms({ connectionString: harness.url, loadReader, log: harness.deps.log });
+    await phones.keepOnce(new AbortController().signal, true);
+    await phones.close();
     await harness.sql(LEADER_SAYS);
     await harness.sql('update sync.account set last_complete_sweep_at = $1', [ASKED_AT]);
     await harness.sql('analyze');
