@@ -40,6 +40,7 @@ export const CHECKS = {
   brake: 'mirror',
   history: 'mirror',
   custom_fields: 'mirror',
+  bi_columns: 'mirror',
   external_id_field: 'mirror',
   crm: 'CRM',
   crm_tls: 'CRM',

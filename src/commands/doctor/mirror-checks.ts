@@ -56,6 +56,7 @@ export const checkMirror = (config: Config, known: MirrorKnown): readonly Line[]
   checkBrake(config, known),
   checkHistory(config, known),
   ...checkFields(config, known),
+  checkColumns(known),
 ];
 
 const FOUND = {
@@ -205,5 +206,29 @@ const externalIdField = (field: Config['crmExternalIdField'], known: ReadonlyMap
     'external_id_field',
     `the account has no custom field ${field}, as far as is known`,
     'Make a text field of that name in the CRM, or correct CRM_EXTERNAL_ID_FIELD.',
+  );
+};
+
+/** A few names; all of them are in bi.custom_fields. */
+const some = (names: readonly string[]): string =>
+  names.slice(0, 5).join(', ') + (names.length > 5 ? `, and ${number(names.length - 5)} more` : '');
+
+const COLUMNS_WAIT_SECONDS_MAX = 300;
+
+/** What became of the typed columns that dashboards are built on. */
+const checkColumns = ({ facts }: MirrorKnown): Line => {
+  const { columns_wait_seconds: waits, columns_over_limit: over, fields_gone: gone, fields_retyped: retyped, columns_unfit: unfit } = facts;
+  const found = [
+    ...(waits !== null && waits > COLUMNS_WAIT_SECONDS_MAX ? [`a change waits for ${number(waits)} s for somebody's long query`] : []),
+    ...(over > 0 ? [`${number(over)} custom fields have no column: there are too many`] : []),
+    ...(gone.length > 0 ? [`gone from the CRM in the last week, and null: ${some(gone)}`] : []),
+    ...(retyped.length > 0 ? [`null since their field's type changed in the last week: ${some(retyped)}`] : []),
+    ...(unfit.length > 0 ? [`null for values that are not of the column's type: ${some(unfit)}`] : []),
+  ];
+  if (found.length === 0) return ok('bi_columns', 'bi.contacts has what the custom fields say');
+  return warning(
+    'bi_columns',
+    found.join('; '),
+    'select * from bi.custom_fields, sync.custom_field_changes and sync.bi_waiting: what dashboards on these columns show.',
   );
 };

@@ -16,6 +16,12 @@ const Account = z.object({
   bytes: z.coerce.number(),
   keeps_history: z.boolean(),
   has_versions: z.boolean(),
+  columns_wait_seconds: z.coerce.number().nullable(),
+  columns_over_limit: z.coerce.number(),
+  /** Custom fields that went or changed their type in the last week, and columns that cannot show some values: by name. */
+  fields_gone: z.array(z.string()),
+  fields_retyped: z.array(z.string()),
+  columns_unfit: z.array(z.string()),
 });
 
 export interface MirrorFacts extends z.infer<typeof Account> {
@@ -31,7 +37,12 @@ const ACCOUNT = `
     (select count(*) from crm.contacts) as contacts, (select count(*) from crm.contacts where crm_id is not null) as paired,
     (select count(*) from sync.contact_state where hidden_at is not null) as hidden, pg_database_size(current_database()) as bytes,
     exists (select from pg_trigger where tgrelid = 'crm.contacts'::regclass and tgname = 'relate_mirror_history_update' and tgenabled <> 'D') as keeps_history,
-    exists (select from sync.contact_versions) as has_versions
+    exists (select from sync.contact_versions) as has_versions,
+    (select extract(epoch from clock_timestamp() - waits_since) from sync.bi_refresh) as columns_wait_seconds,
+    coalesce((select over_limit from sync.bi_refresh), 0) as columns_over_limit,
+    array(select column_name from sync.bi_columns where state = 'gone' and ended_at > now() - interval '7 days' order by position) as fields_gone,
+    array(select column_name from sync.bi_columns where state = 'retyped' and ended_at > now() - interval '7 days' order by position) as fields_retyped,
+    array(select column_name from sync.bi_columns where unfit > 0 order by position) as columns_unfit
   from sync.account a`;
 const TRIGGERS = `
   select format('%s.%s %s', n.nspname, c.relname, t.tgname) as name, t.tgenabled::text as mode

@@ -18,6 +18,7 @@ export const EXPECTED_TRIGGERS: ReadonlyMap<string, TriggerMode> = new Map<strin
   ['crm.contacts zz_relate_mirror_guard_update', 'O'],
   ...NAMES.map((table) => [`${table} zz_relate_mirror_guard`, 'O'] as const),
   ['sync.holds relate_mirror_decide_identity', 'O'],
+  ['sync.custom_fields relate_mirror_changes', 'O'],
 ]);
 
 /** All of them fire, in every session, or none does: whether versions are kept (HISTORY_DAYS). */
