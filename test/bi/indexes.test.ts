@@ -39,3 +39,9 @@ it('is used by a question, and there is no other', async () => {
   expect(standing.filter((name) => !used.has(name))).toEqual([]);
   expect(standing.toSorted()).toEqual(['contact_companies_company_id', 'contact_deals_deal_id', 'contacts_crm_created_at']);
 });
+
+it('answers a count by source and country by itself, whatever else the view shows', async () => {
+  const sql = 'select source_id, country_id, count(*) from bi.contacts group by source_id, country_id';
+  const plan = (await client.query<{ 'QUERY PLAN': string }>(`explain ${sql}`)).rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toContain('Index Only Scan using contacts_crm_created_at');
+});
