@@ -124,6 +124,7 @@ export const startReaders = async ({ url, watchUrl, questions, connections }: Re
     },
     met: take,
     stop: async () => {
+      if (stopping.signal.aborted) return take();
       stopping.abort();
       await Promise.all(running);
       await Promise.all([...readers, watcher].map(({ client }) => client.end()));
