@@ -228,3 +228,29 @@ it('is asked of the role that the session acts as, and of nobody who may see mor
   await server.sql('grant relate_mirror_reader_masked to mia_masked with admin option');
   expect(await isMasked(masked)).toBe(true);
 });
+
+it('shows of custom fields what nobody typed', async () => {
+  await owner.query(`
+    insert into sync.custom_fields (name, type, options, origin, crm_type) values
+      ('cf_mail', 'text', '[]', 'crm', 'Email'), ('cf_text', 'text', '[]', 'crm', 'Textarea'), ('cf_seen', 'text', '[]', 'crm', null),
+      ('cf_zone', 'text', '[]', 'crm', 'Timezone'), ('cf_n', 'number', '[]', 'crm', 'Numeric'), ('cf_day', 'date', '[]', 'crm', 'Date'),
+      ('cf_tier', 'option', '[{"id": 1, "label": "Gold"}]', 'crm', 'Select'), ('cf_tags', 'options', '[{"id": 1, "label": "Red"}]', 'crm', 'MultiSelect')`);
+  await owner.query('select sync.refresh_bi()');
+  const values = { cf_mail: ADDRESS, cf_text: 'cf-secret', cf_seen: 'cf-secret', cf_zone: 'Europe/Rome', cf_n: 5, cf_day: '2026-01-02' };
+  const set = (crmId: number, more: object) =>
+    asDaemon(owner, `update crm.contacts set custom_fields = '${JSON.stringify({ ...values, ...more })}' where crm_id = ${crmId}`);
+  await set(1, { cf_tier: 1, cf_tags: [1, 9] });
+  await set(2, { cf_tier: 'cf-secret', cf_tags: [1, 'cf-secret'] });
+  const columns = `cf_mail, cf_text, cf_seen, cf_zone, cf_n::int, cf_day::text, cf_tier, cf_tags`;
+  const shown = (client: pg.Client) => rowsOf(client, `select ${columns} from bi.contacts where crm_id in (1, 2) order by crm_id`);
+  const open = { cf_zone: 'Europe/Rome', cf_n: 5, cf_day: '2026-01-02' };
+  const masks = { ...open, cf_mail: 'z•••@example.com', cf_text: '•••', cf_seen: '•••' };
+  expect(await shown(masked)).toEqual([
+    { ...masks, cf_tier: 'Gold', cf_tags: ['Red', '9'] },
+    { ...masks, cf_tier: '•••', cf_tags: ['Red', '•••'] },
+  ]);
+  expect(await shown(reader)).toEqual([
+    { ...values, cf_tier: 'Gold', cf_tags: ['Red', '9'] },
+    { ...values, cf_tier: 'cf-secret', cf_tags: ['Red', 'cf-secret'] },
+  ]);
+});
