@@ -4,9 +4,9 @@ import type { BiKeeper } from '../ports/bi.ts';
 import type { Loop } from './loop.ts';
 import { createUpkeepLoop } from './upkeep-loop.ts';
 
-export const COLUMNS_REST_MS = 5_000;
+const COLUMNS_REST_MS = 5_000;
 /** A report that runs for an hour holds a new column up for as long; it is there this long after the report at the latest. */
-export const COLUMNS_RETRY_MS_MAX = 60_000;
+const COLUMNS_RETRY_MS_MAX = 60_000;
 
 export interface ColumnsLoopOptions {
   readonly bi: BiKeeper;

@@ -9,7 +9,7 @@ import type { CrmFailure, ErrorCode } from '../domain/errors.ts';
 import { callOptions, type SyncDeps } from './deps.ts';
 
 /** However often it is wanted. */
-export const FIELDS_AGAIN_MS = 120_000;
+const FIELDS_AGAIN_MS = 120_000;
 
 /** Answers of a CRM that has no such list any more: an upgrade. The next probe looks again. */
 const NO_LIST: ReadonlySet<ErrorCode> = new Set(['not_found', 'no_such_route', 'forbidden', 'bad_request', 'bad_answer']);
