@@ -81,16 +81,19 @@ export const makeIndexesFirst = async (session: Session, statements: readonly st
   for (const index of indexes) await makeIndex(session, index, log);
 };
 
-/** Whose transaction has locks on anything of ours, oldest first: what an operator has to look for. */
+/**
+ * Whose transaction has locks on anything of ours, oldest first: what an operator has to look for. Since when is told to superusers and
+ * pg_read_all_stats only; who it is, to everybody.
+ */
 const WHO = `
 select a.pid, coalesce(a.usename::text, 'unknown') as role, a.application_name as application,
   extract(epoch from clock_timestamp() - a.xact_start)::int as seconds
 from pg_stat_activity a
-where a.pid <> pg_backend_pid() and a.xact_start is not null and exists (
+where a.pid <> pg_backend_pid() and exists (
   select from pg_locks l join pg_class c on c.oid = l.relation
   where l.pid = a.pid and l.granted and l.database = (select oid from pg_database where datname = current_database())
     and c.relnamespace::regnamespace::text in ('crm', 'sync', 'bi'))
-order by a.xact_start limit 1`;
+order by a.xact_start nulls last, a.pid limit 1`;
 
 /** Runs `migrate`, one transaction, until it got every lock at once, or the time is over. @throws what it threw last */
 export const withBriefLocks = async (
