@@ -174,6 +174,38 @@ it('a new option that a record shows has the list read again; a hidden field is 
   ]);
 });
 
+it('a hidden field that is gone, since nobody held a value, is back with the first value', async () => {
+  const { account, sql } = harness;
+  account.defineCustomField({ ...field('quiet', 'Numeric'), hiddenInForms: false });
+  await readAgain();
+  await keep();
+  account.defineCustomField({ ...field('quiet', 'Numeric'), hiddenInForms: true });
+  await readAgain();
+  await sweepOnce(harness.deps, 'sweep', null);
+  await keep();
+  expect((await states()).get('cf_quiet')).toMatchObject({ state: 'gone' });
+  account.update(1, { cf_quiet: 4 });
+  await harness.settle();
+  await keep();
+  expect((await states()).get('cf_quiet')).toMatchObject({ state: 'current' });
+  expect(await sql('select cf_quiet::int from bi.contacts where crm_id = 1')).toEqual([{ cf_quiet: 4 }]);
+});
+
+it('a CRM that has lost its list of fields stops nothing: what it told stays, and new fields are read off the values', async () => {
+  const { account, sandbox, sql } = harness;
+  const before = await columns();
+  sandbox.fault({ call: 'customFields', kind: '404-html', times: Infinity });
+  await readAgain();
+  expect(harness.store.get().customFields).toBe(false);
+  account.defineCustomField(field('late', 'Numeric'));
+  account.update(1, { cf_late: 4 });
+  await harness.settle();
+  await sql(`update sync.custom_fields set seen_at = seen_at - interval '2 days' where origin = 'inferred'`);
+  await keep();
+  expect(await columns()).toEqual([...before, `${String(before.length + 1)} cf_late numeric`]);
+  expect(await harness.differences()).toEqual([]);
+});
+
 it('where nothing changes, nothing is written and the CRM is not asked again', async () => {
   await sweepOnce(harness.deps, 'sweep', null);
   await readAgain();
