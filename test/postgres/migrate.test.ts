@@ -148,7 +148,15 @@ describe('what it makes', () => {
   const names = async (sql: string) => (await reader.query<{ name: string }>(sql)).rows.map(({ name }) => name);
   const OURS = `(select oid from pg_namespace where nspname in ('crm', 'sync', 'bi'))`;
 
-  it('has a comment on every schema, table, view, column and function', async () => {
+  it('has a comment on every schema, table, view, column and function, typed columns of custom fields among them', async () => {
+    await reader.query(
+      `insert into sync.custom_fields (name, type, origin, label) values ('cf_score', 'number', 'crm', 'Score of the lead')`,
+    );
+    await reader.query('select sync.refresh_bi()');
+    expect(
+      await names(`select col_description('bi.contacts'::regclass, attnum) as name from pg_attribute
+      where attrelid = 'bi.contacts'::regclass and attname = 'cf_score'`),
+    ).toEqual([expect.stringMatching(/^Score of the lead/)]);
     const silent = await names(`
       select n.nspname as name from pg_namespace n where n.oid in ${OURS} and obj_description(n.oid, 'pg_namespace') is null
       union all
@@ -159,6 +167,15 @@ describe('what it makes', () => {
       union all
       select p.oid::regprocedure::text from pg_proc p where p.pronamespace in ${OURS} and obj_description(p.oid, 'pg_proc') is null`);
     expect(silent).toEqual([]);
+  });
+
+  it('has no comment on a column that only repeats its name', async () => {
+    const letters = (text: string): string => `lower(regexp_replace(${text}, '[^a-zA-Z0-9]', '', 'g'))`;
+    const idle = await names(`
+      select c.oid::regclass || '.' || a.attname as name from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      where c.relnamespace in ${OURS} and c.relkind in ('r', 'v', 'p') and not c.relispartition
+        and (${letters('col_description(c.oid, a.attnum)')} = ${letters('a.attname')} or col_description(c.oid, a.attnum) !~ '\\s\\S+\\s')`);
+    expect(idle).toEqual([]);
   });
 
   it('fixes the search_path of every function that runs with its owner’s rights', async () => {
