@@ -1,5 +1,5 @@
 /** What is checked of one stack as one role. Each check answers what is not as it should be. */
-import { readBaseline, type Baseline } from './cells.ts';
+import { readBaseline, type Baseline, type Family } from './cells.ts';
 import { differencesTo } from './compare.ts';
 import { askProgram, type Answer, type Ask } from './protocol.ts';
 import { REFUSED } from './rights.ts';
@@ -124,6 +124,18 @@ const compareAll = (reads: readonly Read[], answers: readonly Answer[], { stack,
     return differencesTo(stack, answer, first as Baseline, second as Baseline).map((line) => `${name}: ${line}`);
   });
 
+/** No double is in bi. What has no value anywhere was not compared in the language's own type. */
+const TYPES: readonly Family[] = ['integer', 'numeric', 'text', 'boolean', 'date', 'moment', 'list', 'json'];
+
+const unseenTypes = (answers: readonly Answer[], before: readonly Expected[]): readonly string[] => {
+  const seen = new Set(
+    before.flatMap((expected, at) =>
+      'error' in expected ? [] : expected.families.filter((_, column) => (answers[at]?.kinds?.[column] ?? []).length > 0),
+    ),
+  );
+  return TYPES.filter((family) => !seen.has(family)).map((family) => `no value of type ${family} was read`);
+};
+
 export interface Job {
   readonly world: BiWorld;
   readonly stack: Stack;
@@ -163,7 +175,7 @@ export const checkStack = async (job: Job): Promise<Found> => {
   return {
     relations: { looked: catalogue.relations.length + catalogue.columns.length, wrong: checkRelations(tables, columns, catalogue) },
     comments: { looked: catalogue.relations.length + catalogue.columns.length, wrong: checkComments(tables, columns, catalogue) },
-    views: { looked: views.length, wrong: compared(0, views) },
+    views: { looked: views.length, wrong: [...compared(0, views), ...unseenTypes(read, before)] },
     cookbook: cookbook.length === 0 ? null : { looked: cookbook.length, wrong: compared(views.length, cookbook) },
     portions: { looked: PORTIONS.length, wrong: checkPortions(world, portions) },
     refusals: { looked: REFUSED[role].length, wrong: checkRefusals(stack, role, answers.slice(firstPortion + PORTIONS.length)) },
