@@ -7,7 +7,7 @@ import { COOKBOOK, type Question, readCookbook } from '../../test/bi/cookbook.ts
 import type { Bench } from '../bench.ts';
 import type { BenchDatabase } from '../database.ts';
 import { type Figure, median, timed } from '../figures.ts';
-import { describeMachine, type Machine } from '../machine.ts';
+import { describeMachine, loadNow, type Machine } from '../machine.ts';
 import { type PlanShape, planShape } from './plan.ts';
 import { populate } from './population.ts';
 import { type Asked, withTimings } from './table.ts';
@@ -15,7 +15,7 @@ import { type Asked, withTimings } from './table.ts';
 const WARM_RUNS = 5;
 const TARGET_MS = 200;
 
-const ask = async (database: BenchDatabase, { number, title, anchor, sql }: Question): Promise<Asked> => {
+const ask = async (database: BenchDatabase, { number, title, sql }: Question): Promise<Asked> => {
   // A session of its own: nothing is planned or looked up yet. What the system keeps of the files is left as the question before left it.
   await database.disconnect();
   await database.query('set role relate_mirror_reader');
@@ -24,7 +24,7 @@ const ask = async (database: BenchDatabase, { number, title, anchor, sql }: Ques
   for (let run = 0; run < WARM_RUNS; run += 1) ms.push((await timed(() => database.query(sql))).ms);
   const [explained] = await database.query<{ 'QUERY PLAN': unknown }>(`explain (analyze, buffers, timing off, format json) ${sql}`);
   const plan: PlanShape = planShape(explained?.['QUERY PLAN']);
-  return { number, title, anchor, warmMs: median(ms), firstMs: first.ms, rows: first.value.length, plan };
+  return { number, title, warmMs: median(ms), firstMs: first.ms, rows: first.value.length, plan };
 };
 
 const figureOf = ({ number, title, warmMs, firstMs, rows, plan }: Asked): Figure => ({
@@ -46,6 +46,6 @@ export const bi: Bench = async ({ server, budget, docs, say }) => {
     asked.push(await ask(database, question));
   }
   const machine: Machine = describeMachine(server);
-  if (docs) await writeFile(COOKBOOK, withTimings(await readFile(COOKBOOK, 'utf8'), { asked, contacts, machine }));
+  if (docs) await writeFile(COOKBOOK, withTimings(await readFile(COOKBOOK, 'utf8'), { asked, contacts, machine, load: loadNow() }));
   return asked.map(figureOf);
 };

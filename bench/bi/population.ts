@@ -148,13 +148,13 @@ cross join lateral (
   select greatest(c.crm_created_at, $1::timestamptz) as at, 'insert' as op, 'resync' as origin, 'CRM' as who
   union all
   select greatest(c.crm_created_at, $1::timestamptz) + (now() - interval '1 hour' - greatest(c.crm_created_at, $1::timestamptz)) * random(), 'update',
-    case when c.id % 3 = 0 then 'mirror' else 'crm' end, case when c.id % 3 = 0 then 'user_' || c.id % 5 else 'CRM' end
+    case when c.id % 97 = 0 then 'merge' when c.id % 3 = 0 then 'mirror' else 'crm' end, case when c.id % 3 = 0 then 'user_' || c.id % 5 else 'CRM' end
   from generate_series(1, case when c.id % 10 < 6 then 0 when c.id % 10 < 9 then 1 else 2 end) k
 ) v
 order by v.at`;
 const GONE = `
 insert into sync.contact_versions (${VERSION_COLUMNS})
-select ${VERSION_COLUMNS.replace('contact_id', '1000000000 + v.contact_id').replace('valid_from', 't.at').replace(' op,', ' t.op,')}
+select ${VERSION_COLUMNS.replace('contact_id', '1000000000 + v.contact_id').replace('valid_from', 't.at').replace(' op,', ' t.op,').replace(' crm_id', ' 1000000000 + v.crm_id')}
 from sync.contact_versions v cross join lateral (values ('insert', v.valid_from), ('delete', v.valid_from + (now() - v.valid_from) * 0.5)) t (op, at)
 where v.op = 'insert' and v.contact_id % 50 = 0
 order by t.at`;

@@ -5,7 +5,6 @@ import type { PlanShape } from './plan.ts';
 export interface Asked {
   readonly number: number;
   readonly title: string;
-  readonly anchor: string;
   /** Median. */
   readonly warmMs: number;
   readonly firstMs: number;
@@ -30,20 +29,22 @@ interface Timings {
   readonly asked: readonly Asked[];
   readonly contacts: number;
   readonly machine: Machine;
+  /** Of the machine, in the end: what others do is in every figure. */
+  readonly load: number;
 }
 
 /** The document with these timings; prettier aligns them. @throws Error where the marks are missing */
-export const withTimings = (text: string, { asked, contacts, machine }: Timings): string => {
+export const withTimings = (text: string, { asked, contacts, machine, load }: Timings): string => {
   if (!MARKED.test(text)) throw new Error('docs/bi.md has no marks for the timings.');
   const lines = [
     `${contacts.toLocaleString('en')} contacts on ${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, PostgreSQL ${machine.postgres['server_version'] ?? '?'}`,
-    `with shared_buffers ${machine.postgres['shared_buffers'] ?? '?'}; the median of five, and the first time in a new session.`,
+    `with shared_buffers ${machine.postgres['shared_buffers'] ?? '?'}; the median of five, and the first time in a new session. Load of the machine: ${load}.`,
     '',
     '| question | warm | first | rows | reads | how |',
     '| --- | --: | --: | --: | --: | --- |',
     ...asked.map(
-      ({ number, title, anchor, warmMs, firstMs, rows, plan }) =>
-        `| [${number}. ${title}](#${anchor}) | ${warmMs > 200 ? `**${milliseconds(warmMs)} ms**` : `${milliseconds(warmMs)} ms`} | ${milliseconds(firstMs)} ms | ${rows.toLocaleString('en')} | ${size(plan.megabytes)} | ${howOf(plan)} |`,
+      ({ number, title, warmMs, firstMs, rows, plan }) =>
+        `| ${number}. ${title} | ${warmMs > 200 ? `**${milliseconds(warmMs)} ms**` : `${milliseconds(warmMs)} ms`} | ${milliseconds(firstMs)} ms | ${rows.toLocaleString('en')} | ${size(plan.megabytes)} | ${howOf(plan)} |`,
     ),
   ];
   return text.replace(MARKED, (_whole, begin: string, end: string) => `${begin}\n${lines.join('\n')}\n\n${end}`);
