@@ -12,6 +12,7 @@ import { openHarness, type Harness } from '../sync/harness.ts';
 const CONTACTS = 150;
 const EVERYBODY = 'select count(*)::int as value from bi.contacts';
 const CROWD = 50;
+const PATIENCE = { timeout: 15_000 };
 
 let harness: Harness;
 let login: TestLogin;
@@ -96,7 +97,7 @@ it('a query that is cancelled leaves nothing behind', async () => {
     const pid = await one<number>(reader, 'select pg_backend_pid() as value');
     const cancelled = refusal(reader, 'select count(*) from bi.contacts a, bi.contacts b, bi.contacts c, bi.contacts d');
     const isRunning = `select count(*)::int as value from pg_locks where pid = $1 and relation = 'bi.contacts'::regclass`;
-    await expect.poll(() => one(owner, isRunning, [pid])).toBe(1);
+    await expect.poll(() => one(owner, isRunning, [pid]), PATIENCE).toBe(1);
     await goesOn();
     await owner.query('select pg_cancel_backend($1)', [pid]);
     expect(await cancelled).toMatchObject({ code: '57014' });
@@ -120,7 +121,7 @@ it('a statement that was prepared for all columns fails when there are more of t
     for (const statement of [all, named]) expect((await reader.query(statement)).rowCount).toBe(1);
     harness.account.defineCustomField({ name: 'cf_even_later', label: 'Even later', type: 'Text' });
     expect(await readFields(harness.deps)).toBeNull();
-    await expect.poll(refresh).toBe(true);
+    await expect.poll(refresh, PATIENCE).toBe(true);
     expect((await reader.query(named)).rowCount).toBe(1);
     await expect(reader.query(all)).rejects.toMatchObject({ code: '0A000' });
     expect((await reader.query({ ...all, name: 'all again' })).fields.map(({ name }) => name)).toContain('cf_even_later');
