@@ -99,6 +99,10 @@ describe('every view of bi', () => {
       custom_fields: null,
       extra: null,
     });
+    const before = await rowsOf(masked, 'select * from bi.contacts_at(clock_timestamp())');
+    expect(before.length).toBe(1501);
+    expect(JSON.stringify(before)).not.toMatch(SECRETS);
+    expect(JSON.stringify(await rowsOf(reader, 'select * from bi.contacts_at(clock_timestamp())'))).toMatch(SECRETS);
     const [empty] = await rowsOf(masked, `select email, phones, street from bi.contact_history where crm_id = 9001`);
     expect(empty).toEqual({ email: null, phones: [], street: null });
   });
