@@ -185,8 +185,9 @@ begin
   return over_limit;
 end $$;
 --> statement-breakpoint
--- What stands in the view for one custom field. `labels`: {"id": "label"}. What people typed may hold an e-mail address or a phone number, so the masked
--- reader does not see it; a label is the account's own, and a number is an id.
+-- What stands in the view for one custom field. `labels`: {"id": "label"}. Options come in the order of their ids, in whatever order somebody typed
+-- them: the same options are the same value. What people typed may hold an e-mail address or a phone number, so the masked reader does not see it; a
+-- label is the account's own, and a number is an id.
 create function sync.bi_expression(field text, type text, crm_type text, labels jsonb) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return case
@@ -196,7 +197,7 @@ return case
   when type = 'datetime' then format('sync.to_instant(c.custom_fields ->> %L)', field)
   when type = 'options' then format(
     '(select array_agg(coalesce(%2$L::jsonb ->> o.id, case when o.id ~ ''^\d{1,9}$'' or not (select sync.is_masked()) then o.id '
-    'else sync.mask_text(o.id) end)) from jsonb_array_elements_text('
+    'else sync.mask_text(o.id) end) order by length(o.id), o.id collate "C") from jsonb_array_elements_text('
     'case when jsonb_typeof(c.custom_fields -> %1$L) = ''array'' then c.custom_fields -> %1$L end) o(id))', field, labels)
   when type = 'option' then format(
     'coalesce(%2$L::jsonb ->> (c.custom_fields ->> %1$L), case when c.custom_fields ->> %1$L ~ ''^\d{1,9}$'' or not (select sync.is_masked()) '

@@ -93,6 +93,17 @@ describe('every contact', () => {
     const plan = await rowsOf('explain (verbose) select id, city from bi.contacts');
     expect(plan.map((row) => String(row['QUERY PLAN'])).filter((line) => /Join|SubPlan|users|contact_/.test(line))).toEqual([]);
   });
+
+  it('with the same options has the same value, in whatever order they were typed', async () => {
+    const options = [2, 10, 21].map((id) => ({ id, label: `L${id}` }));
+    await define(['cf_several', 'options', { options }]);
+    await refresh();
+    await add({ cf_several: [21, 10, 2] });
+    await add({ cf_several: [10, 2, 21] });
+    expect(await rowsOf('select cf_several, count(*)::int as n from bi.contacts group by 1')).toEqual([
+      { cf_several: ['L2', 'L10', 'L21'], n: 2 },
+    ]);
+  });
 });
 
 const OPTIONS = [
