@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * The built program from outside: processes that are killed, a browser, servers that mean harm. They take as long as all the others together,
- * so `npm test` leaves them to `npm run test:program`; whoever names one of them gets it either way.
+ * From outside: the built program (processes that are killed, a browser, servers that mean harm), and the schema bi as analysts ask it. They take as
+ * long as all the others together, so `npm test` leaves them to `npm run test:program`; whoever names one of them gets it either way.
  */
-const OF_PROGRAM = ['e2e', 'browser', 'security'];
+const OF_PROGRAM = ['e2e', 'browser', 'security', 'bi'];
 const isAskedFor = process.argv.some((argument) => OF_PROGRAM.some((folder) => argument.includes(`test/${folder}`)));
 
 /** A file for the numbers of the run, for whoever adds them up. */
