@@ -65,7 +65,7 @@ describe('as a masked reader', () => {
   const both = async ({ number, sql }: Question): Promise<readonly [Answer, Answer]> => {
     const masked = await world.ask('relate_mirror_reader_masked', sql);
     const { columns, rows } = written.get(number) ?? { columns: [], rows: [] };
-    const isMasked = (cell: string | null): boolean => cell === null || cell.includes('•••');
+    const isMasked = (cell: string | null): boolean => cell === null || cell.includes('***');
     const seenAt = (y: number, x: number): string | null => masked.rows[y]?.[x] ?? null;
     return [masked, { columns, rows: rows.map((row, y) => row.map((cell, x) => (isMasked(seenAt(y, x)) ? seenAt(y, x) : cell))) }];
   };

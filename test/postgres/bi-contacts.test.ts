@@ -312,6 +312,38 @@ describe('a column', () => {
     expect(await typed()).toEqual(['cf_score numeric']);
   });
 
+  it('that waits says so as long as it does: also where the field is again what it was', async () => {
+    await define(['cf_score', 'number', { label: 'Score' }]);
+    await refresh();
+    const waits = () => one(client, 'select waits_since is not null as value from sync.bi_waiting');
+    const other = await connect(database.url);
+    await other.query('begin');
+    await other.query('select count(*) from bi.contacts');
+    await define(['cf_score', 'text', { label: 'Score' }]);
+    expect(await refresh()).toBe('waits');
+    expect(await waits()).toBe(true);
+    await define(['cf_score', 'number', { label: 'Score' }]);
+    expect(await refresh()).toBe('same');
+    expect(await waits()).toBe(false);
+    const before = await one(client, 'select xmin::text as value from sync.bi_refresh');
+    expect(await refresh()).toBe('same');
+    expect(await one(client, 'select xmin::text as value from sync.bi_refresh')).toBe(before);
+    await other.query('rollback');
+    await other.end();
+  });
+
+  it('is made by one call at a time: the other is told to come again', async () => {
+    await define(['cf_score', 'number']);
+    const other = await connect(database.url);
+    await other.query('begin');
+    expect(await one(other, 'select sync.refresh_bi() as value')).toBe('changed');
+    expect(await refresh()).toBe('waits');
+    await other.query('commit');
+    await other.end();
+    expect(await refresh()).toBe('same');
+    expect(await typed()).toEqual(['cf_score numeric']);
+  });
+
   it('of a field that only records showed comes once the CRM’s list was read again, or, without a list, once everything was read', async () => {
     const see = (name: string) =>
       client.query(`insert into sync.custom_fields (name, type, origin) values ($1, 'number', 'inferred')`, [name]);

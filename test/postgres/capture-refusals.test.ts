@@ -146,6 +146,9 @@ describe('custom fields', () => {
       ['cf_date', '20260101'],
       ['cf_datetime', '"tomorrow"'],
       ['cf_datetime', '"2026-01-01T25:00:00Z"'],
+      ['cf_datetime', `"2026-01-01T10:00:00.${'1'.repeat(200)}Z"`],
+      ['cf_datetime', '"2026-01-01T10:00:00\u3000Z"'],
+      ['cf_datetime', '"9999-12-31T23:59:59-15:59"'],
       ['cf_option', '3'],
       ['cf_option', '[1]'],
       ['cf_open', 'true'],
@@ -192,13 +195,15 @@ describe('custom fields', () => {
       expect((await set('{"cf_option": 3}')).hint).toBe(`Options: 1 (One), 2 (Two). ${AGAIN}`);
     });
 
-    it('are held to no option where the CRM’s form hides the field, and refused where the field is gone', async () => {
+    it('are held to no option where the CRM’s form hides the field, and are sent where the field is gone', async () => {
       await client.query(`update sync.custom_fields set unlisted_at = now() where name = 'cf_option'`);
       expect(await take('{"cf_option": 3}')).toBe(1);
       expect((await set('{"cf_option": true}')).message).toContain('expected the id of an option; this is a boolean');
       await client.query(`update sync.custom_fields set gone_at = now() where name = 'cf_option'`);
-      expect((await set('{"cf_option": 2}')).message).toContain('the CRM has no such custom field');
-      expect(await take('{"cf_option": 3, "cf_text": "left alone"}')).toBe(1);
+      expect(await take('{"cf_option": 2}')).toBe(1);
+      expect((await set('{"cf_option": true}')).message).toContain('expected the id of an option; this is a boolean');
+      expect(await take('{"cf_option": null}')).toBe(1);
+      expect((await set('{"cf_unheard_of": null}')).message).toContain('the CRM has no such custom field');
       await client.query(`update sync.custom_fields set unlisted_at = null, gone_at = null where name = 'cf_option'`);
     });
 

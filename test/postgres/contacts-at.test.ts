@@ -54,6 +54,19 @@ it('is seen through by the planner: the months after the moment and the columns 
   expect(await planOf('select count(*) from bi.contacts_at(clock_timestamp())')).toContain('Function Scan');
 });
 
+it("does not look for its operators along the asker's search_path", async () => {
+  const ask = `select count(*)::int as value from bi.contacts_at('2026-03-10Z')`;
+  const plainly = await one(client, ask);
+  await client.query(`
+    create schema trap;
+    create function trap.never(text, text) returns boolean language sql return false;
+    create operator trap.<> (leftarg = text, rightarg = text, function = trap.never);
+    set search_path = trap, pg_catalog`);
+  expect(await one(client, `select 'a'::text <> 'b'::text as value`)).toBe(false);
+  expect(await one(client, ask)).toBe(plainly);
+  await client.query('reset search_path');
+});
+
 it.each([
   [
     'a null moment',
