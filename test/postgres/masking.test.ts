@@ -99,6 +99,10 @@ describe('every view of bi', () => {
       custom_fields: null,
       extra: null,
     });
+    // Of a client that cannot show every sign.
+    await masked.query(`set client_encoding = 'LATIN1'`);
+    expect(await rowsOf(masked, `select street from bi.contact_history where crm_id = 7`)).toEqual([{ street: '***' }]);
+    await masked.query('reset client_encoding');
     const before = await rowsOf(masked, 'select * from bi.contacts_at(clock_timestamp())');
     expect(before.length).toBe(1501);
     expect(JSON.stringify(before)).not.toMatch(SECRETS);

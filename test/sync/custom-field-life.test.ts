@@ -205,6 +205,16 @@ it('a hidden field that is gone, since nobody held a value, is back with the fir
   expect(await sql('select cf_quiet::int from bi.contacts where crm_id = 1')).toEqual([{ cf_quiet: 4 }]);
 });
 
+it('a new column comes also where the values cannot be counted', async () => {
+  const { account, sql } = harness;
+  await sql(`create or replace function sync.count_custom_values() returns void language plpgsql as $$ begin raise 'too many'; end $$`);
+  account.defineCustomField(field('late', 'Numeric'));
+  await readAgain();
+  await sweepOnce(harness.deps, 'sweep', null);
+  expect(await keep()).toBe(false);
+  expect((await states()).get('cf_late')).toMatchObject({ state: 'current' });
+});
+
 it('a CRM that has lost its list of fields stops nothing: what it told stays, and new fields are read off the values', async () => {
   const { account, sandbox, sql } = harness;
   const before = await columns();
