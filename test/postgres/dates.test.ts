@@ -7,7 +7,7 @@ import { connect } from './editing.ts';
 
 let database: TestDatabase;
 let client: pg.Client;
-/** By the rules of ICU, \d and \s are more than they are to libc. */
+/** Of a database whose own rules are ICU's, \d and \s are more; COLLATE shows it as far as a body is not inlined with its own. */
 let collations: readonly string[];
 
 interface Read {
@@ -100,7 +100,7 @@ describe('whatever was typed', () => {
     ['2021-01-01 10:00 +0200', '2021-01-01 08:00:00'],
     ['2021-01-01', '2021-01-01 00:00:00'],
     ['2021-01-01T10:00:00\u3000Z', null],
-    ['٢٠٢١-01-01T10:00:00Z', null],
+    ['٢٠٢1-01-01T10:00:00Z', null],
     ['2021-01-01T10:00:0３Z', null],
     ['0001-01-01T00:00:00+15:59', null],
     ['0001-01-01T16:00:00+15:59', '0001-01-01 00:01:00'],
@@ -116,7 +116,7 @@ describe('whatever was typed', () => {
     ['2021-12-05', '2021-12-05'],
     ['2024-02-29', '2024-02-29'],
     ['2023-02-29', null],
-    ['٢٠٢١-12-05', null],
+    ['٢٠٢1-12-05', null],
     ['2021-1２-05', null],
     ['٢٠٢٤-02-29', null],
   ])('%s, as a date, is %s', async (value, date) => {
