@@ -268,7 +268,7 @@ comment on column bi.freshness.true_as_of is 'What happened before this moment h
 --> statement-breakpoint
 comment on column bi.freshness.lag_seconds is 'How long ago that is, in seconds, for pull; for push the age of the oldest edit that is on its way.';
 --> statement-breakpoint
-comment on column bi.freshness.complete is 'Whether nothing that happened before that moment is missing.';
+comment on column bi.freshness.complete is 'Whether nothing waits: for pull, nothing older than that moment is missing; for push, no edit is on its way, parked or held.';
 --> statement-breakpoint
 comment on column bi.freshness.waiting is 'How many contacts (pull) or edits (push) have not arrived yet, those that need a person included.';
 --> statement-breakpoint

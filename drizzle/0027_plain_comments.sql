@@ -24,3 +24,12 @@ comment on column sync.contact_versions.email is 'E-mail address, as it was type
 comment on column sync.version_spans.email is 'E-mail address, as it was typed.';
 --> statement-breakpoint
 comment on column sync.calls.calls is 'How many of them ended so in that minute.';
+--> statement-breakpoint
+-- A reader may not see the schema crm.
+comment on column bi.contact_history.contact_id is 'The contact: id in bi.contacts; of a deleted one, its former id.';
+--> statement-breakpoint
+comment on column bi.contact_history.user_id is 'The contact''s owner: id in bi.users.';
+--> statement-breakpoint
+comment on column bi.contact_history.source_id is 'Where the contact came from: id in bi.sources.';
+--> statement-breakpoint
+comment on column bi.contact_history.country_id is 'Country: id in bi.countries.';

@@ -66,6 +66,17 @@ const ROLE_BYTES_MAX = 63;
 export const isRoleName = (text: string): boolean =>
   ROLE_NAME.test(text) && !RESERVED.test(text) && Buffer.byteLength(text) <= ROLE_BYTES_MAX;
 
+/** All or nothing, and one error: psql goes on after it, and would tell of each statement of a transaction that is aborted. */
+const asOne = (statements: readonly string[]): string =>
+  [
+    `do $relate_mirror_grants$ begin`,
+    `if to_regnamespace('sync') is null then`,
+    `  raise exception 'schema sync is not there yet: run relate-mirror migrate, then this again';`,
+    `end if;`,
+    ...statements.map((text) => `${text};`),
+    `end $relate_mirror_grants$`,
+  ].join('\n');
+
 const section = (title: string, statements: readonly string[]): string =>
   [`-- ${title}`, ...statements.map((text) => `${text};`)].join('\n');
 
@@ -78,12 +89,12 @@ export const grantsScript = (daemon: string | null): string => {
       ...logins,
     ]),
     section('Rights: the role that migrated, in the database of the mirror, after `relate-mirror migrate`.', [
-      'begin',
-      ...readerGrants(PLAIN),
-      ...maskedGrants([MASKED]),
-      ...editorGrants(['relate_mirror_editor']),
-      ...(daemon === null ? [] : daemonGrants(daemon)),
-      'commit',
+      asOne([
+        ...readerGrants(PLAIN),
+        ...maskedGrants([MASKED]),
+        ...editorGrants(['relate_mirror_editor']),
+        ...(daemon === null ? [] : daemonGrants(daemon)),
+      ]),
     ]),
     ['-- Then, for each person or program:', `--   grant relate_mirror_editor to …;`].join('\n'),
     ...(daemon === null ? [] : [`-- A password for the daemon, in psql: \\password ${quoteRole(daemon)}`]),

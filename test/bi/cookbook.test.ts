@@ -31,6 +31,13 @@ it('the history that is asked holds every kind of change, by people here and the
   ]);
 });
 
+it('a contact was merged twice: by the mirror, and by a person who decided what was left', async () => {
+  const merges = await world.sql(
+    `select array_agg(who order by version_id) as who from bi.contact_history where origin = 'merge' group by contact_id having count(*) > 1`,
+  );
+  expect(merges).toEqual([{ who: ['CRM', 'ann'] }]);
+});
+
 describe('as a reader', () => {
   it.each(QUESTIONS)('$number $title', async ({ number, sql, columns, rows }) => {
     const answer = await world.ask('relate_mirror_reader', sql);

@@ -76,15 +76,26 @@ describe('each query', () => {
   });
 });
 
-describe('the stat of the direction from the CRM', () => {
-  const stat = PANELS.find(({ title }) => title === 'From the CRM');
-  const state = async (): Promise<unknown> => (await world.ask('relate_mirror_reader', stat?.targets[0]?.rawSql ?? '')).rows[0]?.[0];
-  const shown = (value: unknown) => stat?.fieldConfig.defaults.mappings?.flatMap(({ options }) => options[String(value)] ?? [])[0];
+describe('the stat of a direction', () => {
+  const shown = async (direction: string): Promise<unknown> => {
+    const stat = PANELS.find(({ title }) => title === direction);
+    const [row] = (await world.ask('relate_mirror_reader', stat?.targets[0]?.rawSql ?? '')).rows;
+    return stat?.fieldConfig.defaults.mappings?.flatMap(({ options }) => options[String(row?.[0])] ?? [])[0];
+  };
 
-  it('is green while all is there, and red and loud when the first load is not', async () => {
-    expect(shown(await state())).toMatchObject({ text: 'complete', color: 'green' });
+  it('from the CRM is green while all is there, and red and loud when the first load is not', async () => {
+    expect(await shown('From the CRM')).toMatchObject({ text: 'complete', color: 'green' });
     await world.sql('update sync.account set first_sweep_at = null');
-    expect(shown(await state())).toMatchObject({ text: 'INCOMPLETE', color: 'red' });
+    expect(await shown('From the CRM')).toMatchObject({ text: 'INCOMPLETE', color: 'red' });
+  });
+
+  it('to the CRM is orange while an edit needs a person or is on its way, and green when none is left', async () => {
+    await world.sql(`update sync.change_log set state = 'pending' where state = 'parked'`);
+    expect(await shown('To the CRM')).toMatchObject({ text: 'INCOMPLETE', color: 'orange' });
+    await world.sql(`update sync.change_log set state = 'parked' where settled_at is null`);
+    expect(await shown('To the CRM')).toMatchObject({ text: 'INCOMPLETE', color: 'orange' });
+    await world.sql(`update sync.change_log set state = 'done', settled_at = clock_timestamp() where settled_at is null`);
+    expect(await shown('To the CRM')).toMatchObject({ text: 'complete', color: 'green' });
   });
 });
 

@@ -12,6 +12,8 @@ export const ASKED_AT = new Date('2026-03-17T09:00:00Z');
 export const SEED = { contacts: 300, seed: 7 } as const;
 /** Edits of custom fields with several options do not move updated_at: only the comparison of everything finds them. */
 export const SILENT_EDITS = ['multiOptions'] as const;
+/** Edited on both sides, this field waits for a person. */
+export const DECIDED_BY_PEOPLE = 'job_title';
 
 /** Who edits here: a person, and a program. */
 export type Author = 'ann' | 'webshop';
@@ -124,6 +126,16 @@ const told = (): readonly Step[] => [
               ('Lou', 'Abel', 1, '[{"number": "030 901820"}]'), ('Louise', 'Abel', 3, '[{"number": "0049 30 90 18 20"}]')`,
       },
     ],
+  },
+  // Merged by the mirror but for one field, and then by a person: two merges of one contact.
+  {
+    at: at('2026-03-12T16:00:00'),
+    here: [{ who: 'ann', sql: `update crm.contacts set job_title = 'Buyer', city = 'Lyon' where crm_id = 36` }],
+    there: (account) => void account.update(36, { job_title: 'CFO', postal_code: '69001' }),
+  },
+  {
+    at: at('2026-03-13T08:20:00'),
+    here: [{ who: 'ann', sql: `select sync.resolve(id, 'crm') from sync.conflicts where state = 'open'` }],
   },
   {
     at: at('2026-03-13T10:00:00'),

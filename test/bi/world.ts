@@ -12,7 +12,7 @@ import { createTestDatabase, type TestDatabase } from '../database.ts';
 import { createTestLogin, type TestLogin } from '../login.ts';
 import { openHarness, type Harness } from '../sync/harness.ts';
 import type { Answer } from './cookbook.ts';
-import { ASKED_AT, type Author, createDays, LOADED_AT, SEED, SILENT_EDITS, steps, type Step } from './story.ts';
+import { ASKED_AT, type Author, createDays, DECIDED_BY_PEOPLE, LOADED_AT, SEED, SILENT_EDITS, steps, type Step } from './story.ts';
 
 const AUTHORS = ['ann', 'webshop'] as const satisfies readonly Author[];
 export const READERS = ['relate_mirror_reader', 'relate_mirror_reader_masked', 'relate_mirror_editor'] as const;
@@ -44,7 +44,7 @@ const STAMP = `
   update sync.contact_versions v set
     who = coalesce($3::jsonb ->> v.who, v.who),
     valid_from = case
-      when v.origin in ('crm', 'merge') and v.op <> 'delete' then
+      when v.origin in ('crm', 'merge') and v.who = 'CRM' and v.op <> 'delete' then
         coalesce((select c.crm_updated_at + interval '30 seconds' from crm.contacts c where c.id = v.contact_id), $2)
       else $2 end
   where v.id > $1`;
@@ -146,6 +146,7 @@ export const openBiWorld = async (): Promise<BiWorld> => {
     };
     const logins = new Map<Author, TestLogin>();
     for (const author of AUTHORS) logins.set(author, await loginOf('relate_mirror_editor'));
+    await harness.sql(`insert into sync.field_policy values ($1, 'manual')`, [DECIDED_BY_PEOPLE]);
     await tell(harness, logins, (at) => (now = at));
     await harness.sql(FROZEN);
     // What the daemon's loops do and say besides.

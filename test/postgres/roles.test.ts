@@ -366,6 +366,22 @@ describe('the script of `relate-mirror grants`', () => {
     expect(await server.sql(`select ${granted} as granted`)).toEqual([{ granted: true }]);
   });
 
+  it('says in one error that the schemas are not there yet, when the roles are made already', async () => {
+    const fresh = await startRoleServer();
+    try {
+      await expect(fresh.script(grantsScript(DAEMON_ROLE))).rejects.toThrow('schema sync is not there yet: run relate-mirror migrate');
+      const [roles = '', rights = ''] = grantsScript(DAEMON_ROLE).split('-- Rights:');
+      await fresh.script(roles);
+      const { length } = await fresh.sql(`select from pg_roles where rolname like 'relate\\_mirror\\_%' and rolname <> '${OWNER}'`);
+      expect(length).toBe(4);
+      // One statement, and comments: after its error psql has nothing left to tell of.
+      const [, , after = ''] = rights.split('$relate_mirror_grants$');
+      expect(after.split('\n').filter((line) => !line.startsWith('--') && line !== '')).toEqual([';']);
+    } finally {
+      await fresh.stop();
+    }
+  });
+
   it('takes any name of a role that needs quotes, and none that means everybody', async () => {
     await server.script(grantsScript('Sync-Daemon@corp.example'));
     const name = `has_table_privilege('Sync-Daemon@corp.example', 'crm.contacts', 'update') as may`;
