@@ -60,19 +60,21 @@ it.each(QUESTIONS)('an editor gets the same answer: $number $title', async ({ nu
   expect(await world.ask('relate_mirror_editor', sql)).toEqual(written.get(number));
 });
 
-/** What no masked answer may hold. */
+/** What no masked answer may hold; a nickname may be somebody's first name, which is shown. */
 const PERSONAL = `
   select distinct value from crm.contacts c cross join lateral (
-    select c.email union all select c.street union all select c.custom_fields ->> 'cf_second_email'
+    select c.email union all select c.street
+    union all select c.custom_fields ->> f from unnest('{cf_second_email,cf_notes,cf_nickname,cf_website}'::text[]) f
     union all select p ->> 'number' from jsonb_array_elements(c.phones) p
-  ) v (value) where value is not null`;
+  ) v (value) where value is not null and not exists (select from crm.contacts n where n.first_name = value)`;
 
 describe('as a masked reader', () => {
   /** The masked answer, and the plain one with what is masked in the other put in its place. */
   const both = async ({ number, sql }: Question): Promise<readonly [Answer, Answer]> => {
     const masked = await world.ask('relate_mirror_reader_masked', sql);
     const { columns, rows } = written.get(number) ?? { columns: [], rows: [] };
-    const isMasked = (cell: string | null): boolean => cell === null || cell.includes('***');
+    // None of them asks for custom_fields or extra as a whole: a null is no mask.
+    const isMasked = (cell: string | null): boolean => cell !== null && cell.includes('***');
     const seenAt = (y: number, x: number): string | null => masked.rows[y]?.[x] ?? null;
     return [masked, { columns, rows: rows.map((row, y) => row.map((cell, x) => (isMasked(seenAt(y, x)) ? seenAt(y, x) : cell))) }];
   };
