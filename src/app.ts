@@ -32,13 +32,14 @@ import { createPool, type Pool } from './postgres/pool.ts';
 import { createCrmHealth, type CrmHealth } from './runtime/crm-health.ts';
 import { createDaemon } from './runtime/daemon.ts';
 import { aroundIt, createLeading, lead } from './runtime/leadership.ts';
-import type { SyncDeps, SyncSettings } from './sync/deps.ts';
+import type { SyncDeps } from './sync/deps.ts';
 import { countRows } from './sync/counted.ts';
 import { checkIdentity } from './sync/identity.ts';
 import { createEmptyView } from './sync/preview/empty-view.ts';
 import { preview, type PreviewOptions } from './sync/preview/preview.ts';
 import { createCapabilityStore, probeOnce } from './sync/rounds.ts';
 import { tellTouched } from './sync/touched.ts';
+import { toSyncSettings } from './sync-settings.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -78,17 +79,12 @@ export class OtherAccount extends Error {
 
 /** Connections of the pool: each worker of the push one, and one each for pull, sweep, links and the rest. */
 const POOL_MAX = 12;
-const PUSH_CONCURRENCY = 6;
 /** Of the pool for looks from outside, and what one of its statements may take. */
 const WATCH_POOL_MAX = 3;
 const WATCH_STATEMENT_MS = 5_000;
 const CHANGE_CHANNEL = 'relate_mirror_change';
 const REQUEST_CHANNEL = 'relate_mirror_request';
 const CHANNELS = [CHANGE_CHANNEL, REQUEST_CHANNEL] as const;
-/** A commit may come this late behind the `updated_at` that it carries. */
-const OVERLAP_MS = 120_000;
-/** Shorter loses fewer edits made in the CRM just before our write, and costs one list call a push at most. */
-const FRESH_MS = 1_000;
 
 export const createApp = (options: AppOptions): App => {
   const { config, databaseUrl, holder, clock, random, log } = options;
@@ -286,17 +282,3 @@ const createWatched = ({ config, databaseUrl, holder, clock, log }: AppOptions, 
 };
 
 const roleOf = ({ state }: LeaseStatus): Role => (state === 'stopped' ? 'starting' : state);
-
-const toSyncSettings = (config: Config): SyncSettings => ({
-  conflictPolicy: config.conflictPolicy,
-  writeMode: config.writeMode,
-  backoff: { minMs: config.retryMinMs, maxMs: config.retryMaxMs },
-  brake: { rows: config.brakeRows, share: config.brakeShare, max: config.brakeMax },
-  createRecheckMs: config.createRecheckMs,
-  createGraceMs: config.crmTimeoutMs + config.createRecheckMs,
-  externalIdField: config.crmExternalIdField,
-  changeLogDays: config.changeLogDays,
-  overlapMs: OVERLAP_MS,
-  freshMs: FRESH_MS,
-  pushConcurrency: PUSH_CONCURRENCY,
-});

@@ -4,7 +4,8 @@
  * A capability is claimed only when an answer shows it; an account without contacts can show neither filters nor links nor activities.
  * The one exception is the order by updated_at, which the public API promises: it stands unless an answer contradicts it. An answer that
  * says "no such thing" (404, 403, 4xx, 500 for an unknown parameter, a page that is no JSON) is a no. Anything that says nothing about the
- * CRM (network, 401, 429, maintenance) ends the probe with that failure, so that a bad minute does not cost capabilities until tomorrow.
+ * CRM (network, 401, 429, maintenance) ends the probe with that failure, so that a bad minute does not cost capabilities until tomorrow. Only
+ * the list of custom fields, which no contact depends on, ends it with nothing but what every call would meet.
  */
 import type { RemoteContact } from '../domain/contact.ts';
 import type { ErrorCode } from '../domain/errors.ts';
@@ -27,6 +28,17 @@ const MEANS_NO: ReadonlySet<ErrorCode> = new Set([
   'bad_answer',
 ]);
 
+/** A list of fields that hangs, or refuses this token alone, must not keep the contacts out. */
+const MEETS_EVERY_CALL: ReadonlySet<ErrorCode> = new Set([
+  'aborted',
+  'not_leader',
+  'connection_refused',
+  'tls_refused',
+  'unauthorized',
+  'rate_limited',
+  'unavailable',
+]);
+
 /** `meta` is the first answer's. `firstNameRequired` cannot be probed by reading and is false: keep what was learned before. */
 export const probeCapabilities = async (crm: Crm, options: CallOptions): Promise<CrmResult<Capabilities>> => {
   const plain = await crm.list({ order: BY_ID, perPage: PER_PAGE }, options);
@@ -40,7 +52,10 @@ export const probeCapabilities = async (crm: Crm, options: CallOptions): Promise
     withLinks: () => shows(crm.list({ order: BY_ID, perPage: 5, with: ['companies', 'deals'] }, options), carriesLinks),
     trash: () => shows(crm.listTrashed({ order: BY_ID, perPage: 1 }, options), always),
     activities: async () => records[0] !== undefined && shows(crm.listActivities(records[0].crmId, 1, options), always),
-    customFields: () => shows(crm.customFields(options), always),
+    customFields: async () => {
+      const answer = await shows(crm.customFields(options), always);
+      return typeof answer === 'boolean' || MEETS_EVERY_CALL.has(answer.failure.code) ? answer : false;
+    },
   };
   for (const capability of Object.keys(found) as (keyof typeof found)[]) {
     const answer = await questions[capability]();

@@ -3,7 +3,6 @@
  *
  * Each term of leadership has its own abort signal, so that what an old term started can neither call nor store anything afterwards.
  */
-import { retryDelayMs } from '../domain/backoff.ts';
 import type { CrmFailure } from '../domain/errors.ts';
 import type { Clock, Log } from '../ports/ambient.ts';
 import type { BiKeeper } from '../ports/bi.ts';
@@ -18,6 +17,7 @@ import { createHistoryLoop } from './history-loop.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createPhoneFormsLoop } from './phone-forms-loop.ts';
 import { createSchedule } from './schedule.ts';
+import { BUSY_POLL_MS, newTermState, pauseAfter, type TermState } from './term-state.ts';
 import type { Service } from '../ports/service.ts';
 
 export interface DaemonOptions {
@@ -55,14 +55,10 @@ export interface Daemon extends Service {
   pullDueForMs(): number | null;
 }
 
-/** After a wake, keep looking this often … */
-const BUSY_POLL_MS = 50;
-/** … until this long went by without work: a writer that skipped its notification may commit after the one that sent one. */
+/** How long it is looked that often after a wake without work: a writer that skipped its notification may commit after the one that sent one. */
 const BUSY_FOR_MS = 1000;
 /** A sweep that stayed short is walked again, not at once: it costs the whole account's calls. */
 const PARTIAL_PAUSE_MS = 60_000;
-/** The longest pause after a failure of the CRM as a whole, and how often something that needs a person (a revoked token) is tried again. */
-const FAILURE_PAUSE_MS_MAX = 60_000;
 /** What is in flight at a stop may finish until then; the container's own limit is ten seconds. */
 export const STOP_GRACE_MS = 6000;
 
@@ -132,32 +128,6 @@ interface Term {
   readonly sweep: Loop;
   readonly state: TermState;
 }
-interface TermState {
-  wokenMs: number;
-  sweepDue: boolean;
-  /** On our monotonic clock. */
-  pullDueSinceMs: number | null;
-  /** The first round of the term has recovered what the last leader left. */
-  ready: Promise<void> | null;
-  /** A requested run whose end could not be stored: until it is, whoever asked for it waits. */
-  unended: number | null;
-  /** CRM_URL is not the account that this mirror was filled from: no round does anything. */
-  isOtherAccount: boolean;
-  /** Until then no round calls the CRM, whoever wakes it: the token is refused, or the CRM asked for a pause. */
-  blockedUntilMs: number;
-}
-
-const newTermState = (clock: Clock): TermState => ({
-  wokenMs: clock.monotonicMs(),
-  sweepDue: false,
-  // A term begins with a pull.
-  pullDueSinceMs: clock.monotonicMs(),
-  ready: null,
-  isOtherAccount: false,
-  unended: null,
-  blockedUntilMs: 0,
-});
-
 const createTerm = (options: DaemonOptions): Term => {
   const [stopping, giveUp] = [new AbortController(), new AbortController()];
   const deps = options.depsFor(stopping.signal, giveUp.signal);
@@ -278,24 +248,4 @@ const sweepRound = async (
   if (stoppedBy?.code !== 'paused') deps.log.info({ complete, rows_written: rowsWritten, removed, held }, 'swept');
   backfill.wake();
   return { stoppedBy, restMs: complete ? 0 : Math.max(pushPollMs, PARTIAL_PAUSE_MS) };
-};
-
-interface Failing {
-  readonly deps: SyncDeps;
-  readonly options: DaemonOptions;
-  readonly state: TermState;
-  /** Rounds of this loop that failed in a row. */
-  readonly failures: number;
-}
-
-const pauseAfter = ({ deps, options, state, failures }: Failing, failure: CrmFailure): number => {
-  if (failure.code === 'paused') return options.pushPollMs;
-  if (deps.signal.aborted || failure.code === 'aborted' || failure.code === 'not_leader') return BUSY_POLL_MS;
-  const maxMs = Math.min(options.retryMaxMs, FAILURE_PAUSE_MS_MAX);
-  const backoffMs = retryDelayMs(failures, { minMs: Math.min(options.retryMinMs, maxMs), maxMs }, deps.random());
-  const pauseMs = failure.class === 'fatal' ? maxMs : Math.max(failure.retryAfterMs ?? 0, backoffMs);
-  if (failure.class === 'fatal' || failure.class === 'later') state.blockedUntilMs = deps.clock.monotonicMs() + pauseMs;
-  const level = failure.class === 'fatal' ? 'error' : 'warn';
-  deps.log[level]({ code: failure.code, status: failure.status, pause_ms: Math.round(pauseMs) }, 'the CRM cannot be worked with now');
-  return pauseMs;
 };

@@ -5,7 +5,7 @@ import { DOCUMENTED_ONLY, type Capabilities, type CallOptions, type Crm, type Cr
 import { LostLeadership } from '../ports/mirror-errors.ts';
 import type { Mirror, Run, RunKind } from '../ports/mirror.ts';
 import { audit, type AuditReport } from './audit.ts';
-import { readFields, readFieldsOnce } from './custom-fields.ts';
+import { createFieldListMemory, readFields, readFieldsOnce, type FieldListMemory } from './custom-fields.ts';
 import { callOptions, type CapabilityStore, type SyncDeps } from './deps.ts';
 import { endsTheRound, readMarks } from './marks.ts';
 import { pullChanges, type PullReport } from './pull.ts';
@@ -24,6 +24,8 @@ export interface ProbedCapabilities extends CapabilityStore {
   set(capabilities: Capabilities): void;
   /** Of the last probe of this process, on the monotonic clock. */
   probedAtMs: number | null;
+  /** How the last attempts of the list of custom fields ended. */
+  readonly fieldList: FieldListMemory;
 }
 
 /** The daemon's memory of `sync.capabilities`; until something was found, only what the public API documents is used. */
@@ -31,6 +33,7 @@ export const createCapabilityStore = (mirror: Mirror): ProbedCapabilities => {
   let current = DOCUMENTED_ONLY;
   return {
     probedAtMs: null,
+    fieldList: createFieldListMemory(),
     get: () => current,
     set: (capabilities) => (current = capabilities),
     learn: async (change) => {
@@ -40,28 +43,33 @@ export const createCapabilityStore = (mirror: Mirror): ProbedCapabilities => {
   };
 };
 
-/** Finds out, at most once a day, what the CRM can do, and reads the account's custom fields. Answers what kept it from finding out. */
+/** Finds out, at most once a day, what the CRM can do, and reads the account's custom fields, if it tells them. Answers what kept it from finding out. */
 export const probeOnce = async (deps: SyncDeps, store: ProbedCapabilities, probe: Probe): Promise<CrmFailure | null> => {
   const [known, now] = [await deps.mirror.capabilities(), await deps.mirror.now()];
   if (known !== null) store.set(known.found);
-  if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) return await readFieldsOnce(deps);
+  if (known !== null && now.getTime() - known.checkedAt.getTime() < PROBE_AGE_MAX_MS) {
+    await readFieldsOnce(deps, store.fieldList);
+    return null;
+  }
   const nowMs = deps.clock.monotonicMs();
   const contacts = await deps.mirror.contactCount();
   if (known === null && contacts === 0 && store.probedAtMs !== null && nowMs - store.probedAtMs < PROBE_AGAIN_MS) return null;
   const options = callOptions(deps, 'changes');
   const probed = await probe(deps.crm, options);
   if (!probed.ok) return probed.failure;
-  // Learned from a refusal, not found by reading: it stays.
-  const found = { ...probed.value, firstNameRequired: known?.found.firstNameRequired ?? false };
+  const found = {
+    ...probed.value,
+    // Learned from a refusal, not found by reading: it stays.
+    firstNameRequired: known?.found.firstNameRequired ?? false,
+    // A list that was told before may only have a bad minute: reading it finds out whether there is none any more.
+    customFields: probed.value.customFields || known?.found.customFields === true,
+  };
   store.set(found);
-  if (found.customFields) {
-    const failed = await readFields(deps);
-    if (failed !== null) return failed;
-  }
+  if (found.customFields) await readFields(deps, store.fieldList);
   store.probedAtMs = nowMs;
   // Kept only once there was something to see.
-  if (contacts > 0 || found.filters) await deps.mirror.saveCapabilities(found);
-  deps.log.info({ ...found, app_version: probed.meta.appVersion }, 'found out what the CRM can do');
+  if (contacts > 0 || found.filters) await deps.mirror.saveCapabilities(store.get());
+  deps.log.info({ ...store.get(), app_version: probed.meta.appVersion }, 'found out what the CRM can do');
   return null;
 };
 

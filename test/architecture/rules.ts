@@ -46,6 +46,7 @@ const PLACES: Readonly<Record<string, Place>> = {
   sandbox: { from: ['domain', 'ports'] },
   'settings.ts': { from: [] },
   'config.ts': { from: ['settings.ts', 'domain'] },
+  'sync-settings.ts': { from: ['config.ts', 'sync'] },
   'logger.ts': { from: ['domain', 'ports'] },
   'app.ts': { from: '*' },
   'cli.ts': { from: '*' },
