@@ -18,8 +18,10 @@ export interface BiKeeperOptions {
 const STATEMENT_TIMEOUT_MS = 600_000;
 const LOCK_TIMEOUT_MS = 5_000;
 
+/** What waits no more, since the definitions are again what the view shows, has to be told so. */
 const DUE = `
-select sync.is_bi_due() as refresh, sync.is_count_due() as count, exists (select from sync.custom_field_changes where not told) as tell`;
+select sync.is_bi_due() or exists (select from sync.bi_refresh where waits_since is not null) as refresh,
+  sync.is_count_due() as count, exists (select from sync.custom_field_changes where not told) as tell`;
 const TELL = `select field, change, old_type, new_type, old_label, new_label from sync.tell_custom_field_changes() order by id`;
 
 interface Due {
@@ -38,12 +40,18 @@ const refresh = async (session: Session, signal: AbortSignal): Promise<boolean> 
 };
 
 /** A new field is no news to worry about; whatever else changes may be missed on somebody's dashboard. */
-const tell = async (session: Session, log: Log): Promise<void> => {
+const tell = async (session: Session, log: Log): Promise<boolean> => {
   for (const change of await session.query<Change>(TELL)) {
     const message = 'a custom field of the CRM changed: bi.custom_fields tells its columns';
     if (change.change === 'added') log.info({ ...change }, message);
     else log.warn({ ...change }, message);
   }
+  return true;
+};
+
+const count = async (session: Session): Promise<boolean> => {
+  await session.query('select sync.count_custom_values()');
+  return true;
 };
 
 const withSession = async <T>(
@@ -65,20 +73,28 @@ const withSession = async <T>(
 
 export const createBiKeeper = (options: BiKeeperOptions): BiKeeper => ({
   keepOnce: async (signal) => {
-    try {
-      if (signal.aborted) return true;
+    /** One that fails keeps no other from its turn. Answers what the work answers: whether it is done. */
+    const attempt = async (work: () => Promise<boolean>): Promise<boolean> => {
+      try {
+        return signal.aborted || (await work());
+      } catch (error) {
+        if (signal.aborted) return true;
+        options.log.error(errorFields(error), 'the columns of bi.contacts could not be brought up to date; it is tried again');
+        return false;
+      }
+    };
+    return await attempt(async () => {
       const { rows } = await options.pool.query<Due>(DUE);
       const [due] = rows;
       if (due === undefined || !(due.refresh || due.count || due.tell)) return true;
       return await withSession(options, signal, async (session) => {
-        if (due.tell) await tell(session, options.log);
-        if (due.count) await session.query('select sync.count_custom_values()');
-        return await refresh(session, signal);
+        const told = !due.tell || (await attempt(() => tell(session, options.log)));
+        const refreshed = await attempt(() => refresh(session, signal));
+        if (!due.count) return told && refreshed;
+        // What is counted as gone is null in its column.
+        const counted = (await attempt(() => count(session))) && (await attempt(() => refresh(session, signal)));
+        return told && refreshed && counted;
       });
-    } catch (error) {
-      if (signal.aborted) return true;
-      options.log.error(errorFields(error), 'the columns of bi.contacts could not be brought up to date; it is tried again');
-      return false;
-    }
+    });
   },
 });

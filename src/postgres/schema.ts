@@ -347,6 +347,7 @@ export const customFields = sync.table(
     oneOf('custom_fields_type_known', 'type', ['text', 'number', 'boolean', 'date', 'datetime', 'option', 'options']),
     oneOf('custom_fields_origin_known', 'origin', ['crm', 'inferred']),
     check('custom_fields_options_array', sql`jsonb_typeof(options) = 'array'`),
+    check('custom_fields_name', sql`name ~ '^cf_'`),
   ],
 );
 

@@ -45,6 +45,12 @@ const readAgain = async (): Promise<void> => {
   await harness.sql(`update sync.bi_refresh set fields_read_at = fields_read_at - interval '1 hour'`);
   expect(await harness.probe()).toBeNull();
 };
+/** An hour and more goes by, the CRM's list is as it was, and a sweep sees every contact. */
+const lackedAgain = async (): Promise<void> => {
+  await harness.sql(`update sync.custom_fields set unlisted_at = unlisted_at - interval '2 hours'`);
+  await readAgain();
+  expect((await sweepOnce(harness.deps, 'sweep', null)).complete).toBe(true);
+};
 const field = (name: string, type: CustomFieldType, label = name): CustomField => ({
   name: `cf_${name}`,
   label,
@@ -133,7 +139,7 @@ it('200 fields added, renamed, retyped, removed and brought back leave every ear
 
   await round(() => [2, 3].forEach((n) => account.removeCustomField(`cf_n${n}`)));
   expect((await states()).get('cf_n2')).toMatchObject({ state: 'current' });
-  expect((await sweepOnce(harness.deps, 'sweep', null)).complete).toBe(true);
+  await lackedAgain();
   await round(() => undefined);
   expect((await states()).get('cf_n2')).toMatchObject({ state: 'gone' });
   expect(await sql('select cf_n2, cf_n3 from bi.contacts where crm_id = 1')).toEqual([{ cf_n2: null, cf_n3: null }]);
@@ -167,6 +173,7 @@ it('a new option that a record shows has the list read again; a hidden field is 
   account.defineCustomField({ ...tier, hiddenInForms: true });
   await readAgain();
   await sweepOnce(harness.deps, 'sweep', null);
+  await lackedAgain();
   expect(await keep()).toBe(true);
   expect((await states()).get('cf_tier')).toMatchObject({ state: 'current' });
   expect(await sql('select unlisted_at is not null as unlisted, gone_at from sync.custom_fields where name = $1', ['cf_tier'])).toEqual([
@@ -183,12 +190,29 @@ it('a hidden field that is gone, since nobody held a value, is back with the fir
   await readAgain();
   await sweepOnce(harness.deps, 'sweep', null);
   await keep();
+  // One list that lacks it proves nothing, however long ago it was read.
+  await sql(`update sync.custom_fields set unlisted_at = unlisted_at - interval '1 day'`);
+  await sql(`update sync.bi_refresh set fields_read_at = fields_read_at - interval '1 day', counted_at = null`);
+  await keep();
+  expect((await states()).get('cf_quiet')).toMatchObject({ state: 'current' });
+  await lackedAgain();
+  await keep();
   expect((await states()).get('cf_quiet')).toMatchObject({ state: 'gone' });
   account.update(1, { cf_quiet: 4 });
   await harness.settle();
   await keep();
   expect((await states()).get('cf_quiet')).toMatchObject({ state: 'current' });
   expect(await sql('select cf_quiet::int from bi.contacts where crm_id = 1')).toEqual([{ cf_quiet: 4 }]);
+});
+
+it('a new column comes also where the values cannot be counted', async () => {
+  const { account, sql } = harness;
+  await sql(`create or replace function sync.count_custom_values() returns void language plpgsql as $$ begin raise 'too many'; end $$`);
+  account.defineCustomField(field('late', 'Numeric'));
+  await readAgain();
+  await sweepOnce(harness.deps, 'sweep', null);
+  expect(await keep()).toBe(false);
+  expect((await states()).get('cf_late')).toMatchObject({ state: 'current' });
 });
 
 it('a CRM that has lost its list of fields stops nothing: what it told stays, and new fields are read off the values', async () => {
