@@ -28,6 +28,8 @@ const MAY_HOLD_VALUES = [
   'conflicts',
   'contact_versions',
   /^contact_versions_/,
+  'version_spans',
+  'phone_forms',
   // Views of these, and the CRM's or a trigger's own words of a refusal.
   'queue',
   'parked',
