@@ -99,7 +99,8 @@ const merge = async (tx: MirrorTx, job: Job, situation: Situation, { next, recor
     await tx.save([
       { contactId: situation.contactId, fields: null, addLinks: NO_LINKS, removeLinks: NO_LINKS, base, extra: null, crmTimes: null },
     ]);
-    return { ...after, situation: { ...situation, base } };
+    // With a base, the note of what was sent is taken away (see `save`): whatever goes next is noted anew.
+    return { ...after, situation: { ...situation, base, sent: null } };
   }
   const merged = await mergeUnderBrake(tx, { ...rest, row }, canonical, { ...context, clockOffsetMs: offset }, asBase);
   await tx.saveNames(record.names);

@@ -147,6 +147,45 @@ describe('a crash', () => {
     expect(steps).toBeGreaterThan(40);
   });
 
+  it('after the contact was asked about what an earlier one left in doubt repeats no edit either', async () => {
+    const succeed = async (): Promise<SyncDeps> => {
+      epoch += 1;
+      await harness.sql('update sync.leader set epoch = $1', [epoch]);
+      const { deps } = mortal(Infinity);
+      await deps.mirror.recoverAttempts(0);
+      await deps.clock.sleep((await deps.mirror.nextDueMs({ creates: true, ordered: true })) ?? 0);
+      return deps;
+    };
+    let [survived, second] = [false, 0];
+    for (let diesAt = 1; !survived; diesAt += 1) {
+      const [row] = await harness.sql(`insert into crm.contacts (first_name) values ('Twice') returning id`);
+      await takeOver();
+      await harness.sql(`update crm.contacts set city = 'B' where id = $1`, [row?.['id']]);
+      await harness.sql('delete from crm.contacts where id = $1', [row?.['id']]);
+      harness.account.calls.clear();
+      const first = mortal(diesAt);
+      await pushDue(first.deps, createPushMemory()).catch(() => undefined);
+      survived = !first.died();
+      // The next process dies with the answer to the update in its hands.
+      const { crm, ...deps } = await succeed();
+      const update: Crm['update'] = async (...params) => {
+        await crm.update(...params);
+        second += 1;
+        throw new Error('the process is gone');
+      };
+      await pushDue({ ...deps, crm: { ...crm, update } }, createPushMemory()).catch(() => undefined);
+      await takeOver();
+      expect({ diesAt, calls: writesTo(harness) }).toEqual({
+        diesAt,
+        calls: [
+          ['update', { city: 'B' }],
+          ['delete', undefined],
+        ],
+      });
+    }
+    expect(second).toBeGreaterThan(1);
+  });
+
   it('after every few steps of many contacts, again and again, still tells each edit once', async () => {
     const contacts = [];
     for (let contact = 0; contact < 8; contact += 1) contacts.push(await live());
